@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from rules.meaning.reading import Reading
 from rules.message import Message
 
 
@@ -30,12 +31,15 @@ class Priority(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What one rule found. `score` is in log-odds, positive for the claim. `reason` is one short sentence
-    that a care agent understands; `words` are the pieces of the text that caused it."""
+    that a care agent understands; `words` are the pieces of the text that caused it. `topic` is what it says
+    that the message is about, `severe` that a complaint with it cannot wait."""
 
     claim: Claim
     score: float
     reason: str
     words: tuple[str, ...] = ()
+    topic: str = ""
+    severe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,9 @@ class Verdict:
 
 
 class Rule(Protocol):
-    """One kind of evidence. Pure, and bounded in time by the length of the text."""
+    """One kind of evidence. Pure, and bounded in time by the length of the text.
 
-    def weigh(self, message: Message) -> tuple[Evidence, ...]: ...
+    `reading` is the message's text, prepared once for all rules. Never raises, whatever the text is.
+    """
+
+    def weigh(self, message: Message, reading: Reading) -> tuple[Evidence, ...]: ...

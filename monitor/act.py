@@ -1,0 +1,80 @@
+"""An operator's word: record it, fold again, one transaction. Commands (and later the page and Slack's
+buttons) all enter here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from monitor.folding import fold_again
+from monitor.policy import Policy
+from monitor.store.cases import Mute, Row
+from monitor.store.store import Reader, Store
+from rules.case import Action, Case, Place
+
+
+class NoSuchCase(Exception):
+    """No case, or more than one, answers to that id."""
+
+
+def find_case(reader: Reader, id: str) -> Row:
+    """The case with that id: "brand/connector/message", or the id of any of its customer's messages.
+
+    Raises NoSuchCase, which says what was found instead.
+    """
+    found: dict[str, Row] = {}
+    for scope, (brand, connector) in reader.scopes().items():
+        prefix = f"{brand}/{connector}/"
+        bare = id.removeprefix(prefix)
+        if "/" in id and bare == id:
+            continue
+        place = reader.messages(scope).find_case_place(bare)
+        row = reader.cases.holding(scope, *place) if place is not None else None
+        if row is not None:
+            found[row.case.id] = row
+    if not found:
+        raise NoSuchCase(f"no case has the id {id!r}; `response-monitor queue` lists those who wait")
+    if len(found) > 1:
+        raise NoSuchCase(f"{id!r} could be {' or '.join(sorted(found))}; give the whole id")
+    return next(iter(found.values()))
+
+
+def act(store: Store, policy: Policy, action: Action, now: datetime) -> Case:
+    """Record a word about the case that holds `action.message_id`, and fold it again.
+
+    Returns the case as it is then. Raises NoSuchCase.
+    """
+    with store.transaction("act"):
+        row = find_case(store, action.message_id)
+        first = row.case.first_message_id
+        store.cases.say(
+            row.scope, Action(action.word, first, action.who, action.at, action.until, action.note)
+        )
+        fold_again(store, policy, row.scope, [row.case.place], now)
+        store.figures.count("operator_actions", action=action.word, brand=row.case.place.brand)
+        return find_case(store, row.case.id).case
+
+
+def mute(store: Store, mute: Mute, now: datetime) -> None:
+    """Record that nobody is alerted about an author or a phrase, and look at who waits again."""
+    with store.transaction("act"):
+        store.cases.mute(mute)
+        store.cases.look_at_waiting(now)
+
+
+def rebuild(store: Store, policy: Policy, now: datetime) -> tuple[int, int]:
+    """Fold everything again from the facts. Returns (conversations, cases that changed).
+
+    The same facts and policy give the same cases, so that it changes nothing unless the code or the policy
+    did; counters are left as they are.
+    """
+    changed = conversations = 0
+    for scope, (brand, connector) in store.scopes().items():
+        after = ("", "")
+        while batch := store.messages(scope).conversations(after, 500):
+            places = [Place(brand, connector, *where) for where in batch]
+            with store.transaction("rebuild"):
+                folded = fold_again(store, policy, scope, places, now, count=False)
+            changed += folded.opened + folded.changed
+            conversations += len(batch)
+            after = batch[-1]
+    return conversations, changed

@@ -1,0 +1,203 @@
+"""The sending step: one outbox row, leased by the core, sent outside, recorded by the core.
+
+Sending is deciding again: right before it is sent, the case is asked once more, and what is no longer true
+is superseded. A crash between the remote's accept and our record of it says a thing twice rather than never;
+nothing else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from alerts.contract import Channel, Receipt
+from monitor.policy import Policy
+from monitor.store.outbox import Row
+from monitor.store.store import Store
+from monitor.telling import case_of, make_alert
+from monitor.watch import said_of
+from rules.alert import Alert, Stage
+from rules.decisions import Owed, Said, superseded
+from rules.meaning.contract import Priority
+from rules.routes import route
+from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
+from wire.secret import SecretMissing
+
+BACKOFF_FIRST = timedelta(seconds=5)
+BACKOFF_MAX = timedelta(minutes=15)
+RETRY_AFTER_MAX = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(hours=24)
+DELIVERY_BUCKETS = (0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
+LOOK_AHEAD = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A row that is ours to send, with its content as of now and the last receipt of its subject."""
+
+    row: Row
+    alert: Alert
+    previous: Receipt | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came back from outside."""
+
+    leased: Leased
+    receipt: Receipt | None
+    error: EdgeError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What a step came to: `outcome` is delivered, retry, dead, or idle (nothing was due).
+
+    `superseded`: how many rows were found to be no longer true. `again_at`: when the channel's next row may
+    be sent (None: there is none).
+    """
+
+    outcome: str
+    again_at: datetime | None
+    superseded: int = 0
+    key: str | None = None
+    detail: str = ""
+
+
+def lease(
+    store: Store, policy: Policy, channel: str, now: datetime, lease_seconds: float
+) -> tuple[Leased | None, int]:
+    """Take the next row of a channel that is still true. Returns it, and how many were not.
+
+    Committed before anything is sent, so that a crash finds that it may have been.
+    """
+    dropped = 0
+    with store.transaction("lease"):
+        for row in store.outbox.due(channel, now, LOOK_AHEAD):
+            why_not, previous = _recheck(store, row, now)
+            if why_not is not None:
+                store.outbox.supersede(row, why_not, now)
+                store.figures.count("alerts_ended", channel=channel, outcome="superseded")
+                dropped += 1
+                continue
+            alert = make_alert(store, policy, row, now)
+            store.outbox.lease(row.pk, now + timedelta(seconds=lease_seconds))
+            leased = store.outbox.get(row.pk)
+            if leased is not None:
+                return Leased(leased, alert, previous), dropped
+    return None, dropped
+
+
+def _recheck(store: Store, row: Row, now: datetime) -> tuple[str | None, Receipt | None]:
+    """Whether a row is still to be sent (None) or why not; and the last receipt of its subject."""
+    held = case_of(store, row)
+    if row.about is None:
+        earlier = store.outbox.of_subject(row.subject)
+    elif held is None:
+        return "its case is no more", None
+    else:
+        earlier = said_of(store, held.scope, held.case)
+    mine = [r for r in earlier if (r.channel, r.recipient) == (row.channel, row.recipient) and r.pk < row.pk]
+    receipts = [r.receipt for r in mine if r.receipt is not None]
+    previous = _receipt(receipts[-1]) if receipts else None
+    if row.about is None:
+        return None, previous
+    told = any(r.said.told and r.stage in (Stage.WARNING, Stage.BREACH) for r in mine)
+    return superseded(held.case if held else None, row.said, told, now), previous
+
+
+def send(channel: Channel, leased: Leased, time_limit: float) -> Sent:
+    """Hand it to the channel. Never raises for what goes wrong outside."""
+    try:
+        return Sent(leased, channel.send(leased.alert, leased.previous, time_limit), None)
+    except EdgeError as error:
+        return Sent(leased, None, error)
+    except SecretMissing as error:
+        return Sent(leased, None, NotAllowed(str(error)))
+    except Exception as error:
+        # A channel that breaks its contract is a dead letter, not a dead daemon.
+        return Sent(leased, None, Refused(f"the channel failed with {type(error).__name__}"))
+
+
+def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: float = 0.5) -> Dispatched:
+    """Commit what became of it. `jitter` in [0, 1) spreads retries."""
+    row, error = sent.leased.row, sent.error
+    with store.transaction("record"):
+        if sent.receipt is not None:
+            store.outbox.deliver(row, _receipt_body(sent.receipt), now)
+            store.figures.count("alerts_ended", channel=row.channel, outcome="delivered")
+            seconds = max(0.0, (now - row.created_at).total_seconds())
+            store.figures.observe("alert_delivery_seconds", seconds, DELIVERY_BUCKETS, channel=row.channel)
+            return Dispatched("delivered", store.outbox.next_due(row.channel), key=row.key)
+        detail = str(error) if error is not None else "no receipt and no reason"
+        too_old = now - row.created_at > GIVE_UP_AFTER
+        if isinstance(error, RetryAt | Malformed) and not too_old:
+            at = _retry_at(error, row.attempts, now, jitter)
+            unknown = isinstance(error, RetryAt) and error.accepted_unknown
+            store.outbox.retry(row, at, detail, now, maybe_told=unknown)
+            store.figures.count("alert_retries", channel=row.channel)
+            return Dispatched("retry", store.outbox.next_due(row.channel), key=row.key, detail=detail)
+        store.outbox.bury(row, detail, now)
+        store.figures.count("alerts_ended", channel=row.channel, outcome="dead")
+        _tell_elsewhere(store, policy, row, detail, now)
+        return Dispatched("dead", store.outbox.next_due(row.channel), key=row.key, detail=detail)
+
+
+def dispatch_once(
+    store: Store,
+    policy: Policy,
+    name: str,
+    channel: Channel,
+    now: datetime,
+    *,
+    lease_seconds: float = 60.0,
+    time_limit: float = 15.0,
+) -> Dispatched:
+    """Send one row of a channel, from leasing to recording."""
+    leased, dropped = lease(store, policy, name, now, lease_seconds)
+    if leased is None:
+        return Dispatched("idle", store.outbox.next_due(name), dropped)
+    return record(store, policy, send(channel, leased, time_limit), now)
+
+
+def _retry_at(error: EdgeError, attempts: int, now: datetime, jitter: float) -> datetime:
+    at = error.at if isinstance(error, RetryAt) else None
+    if at is not None:
+        return min(max(at, now), now + RETRY_AFTER_MAX)
+    backoff = min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** min(max(0, attempts - 1), 12))
+    return now + backoff * (0.75 + 0.5 * jitter)
+
+
+def _receipt_body(receipt: Receipt) -> Mapping[str, Any]:
+    return {**asdict(receipt), "at": receipt.at.isoformat(), "remote": dict(receipt.remote)}
+
+
+def _receipt(body: Mapping[str, Any]) -> Receipt:
+    return Receipt(datetime.fromisoformat(body["at"]), dict(body["remote"]))
+
+
+def _tell_elsewhere(store: Store, policy: Policy, row: Row, detail: str, now: datetime) -> None:
+    """A dead letter must not be silence: the other channels hear of it, once a day for each channel."""
+    subject = f"channel {row.channel} dead {now:%Y-%m-%d}"
+    owed = Owed(Stage.TROUBLE, 0, 0, now)
+    words = {
+        "title": f"Alerts over {row.channel} are not accepted",
+        "detail": f"{row.recipient}: {detail}",
+        "what_to_do": "Mend the channel, then `response-monitor check --send`. Until then look at the queue.",
+        "since": now.isoformat(),
+    }
+    others = [r for r in policy.routes if r.channel != row.channel]
+    for other in route(others, Stage.TROUBLE, "", Priority.URGENT):
+        store.outbox.add(
+            key=f"{subject}/{other.channel}",
+            subject=subject,
+            about=None,
+            said=Said(owed.stage, owed.cycle, owed.repeat, owed.moment, told=False, pending=True),
+            channel=other.channel,
+            recipient=other.recipient,
+            body=words,
+            now=now,
+            shadow=policy.shadow,
+        )

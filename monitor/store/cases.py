@@ -1,0 +1,232 @@
+"""Cases: the folds, kept only to be asked; and the facts that operators add to them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from monitor.store.codec import (
+    case_from_json,
+    case_to_json,
+    from_us,
+    from_us_or_none,
+    to_us,
+    to_us_or_none,
+)
+from rules.case import Action, Case, Place, Status, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stored case, with when it is to be looked at again and why."""
+
+    pk: int
+    scope: int
+    case: Case
+    look_again_at: datetime | None
+    reason: str
+    breach_counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """An author (id or handle) or a phrase that nobody is alerted about. `brand` "" is all brands."""
+
+    brand: str
+    what: str
+    value: str
+    until: datetime | None
+    who: str
+    at: datetime
+
+
+_ROW = "pk, scope, body, look_again_at, reason, breach_counted"
+
+
+def _row(values: Sequence[Any]) -> Row:
+    pk, scope, body, look_again_at, reason, counted = values
+    return Row(pk, scope, case_from_json(body), from_us_or_none(look_again_at), reason, bool(counted))
+
+
+class Cases:
+    """The statements about cases, over all scopes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def of_conversation(self, scope: int, place: Place) -> list[Row]:
+        """Its cases, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM cases WHERE scope = ? AND conversation = ? AND customer = ? ORDER BY opened_at",
+            (scope, place.conversation, place.customer),
+        )
+        return [_row(r) for r in rows]
+
+    def holding(self, scope: int, conversation: str, customer: str, at: datetime) -> Row | None:
+        """The case that holds the customer's message written at that time."""
+        row = self._connection.execute(
+            f"SELECT {_ROW} FROM cases WHERE scope = ? AND conversation = ? AND customer = ? AND opened_at <= ?"
+            " ORDER BY opened_at DESC LIMIT 1",
+            (scope, conversation, customer, to_us(at)),
+        ).fetchone()
+        return None if row is None else _row(row)
+
+    def next_opened_at(self, scope: int, case: Case) -> datetime | None:
+        """When the conversation's next case began."""
+        row = self._connection.execute(
+            "SELECT min(opened_at) FROM cases WHERE scope = ? AND conversation = ? AND customer = ? AND opened_at > ?",
+            (scope, case.place.conversation, case.place.customer, to_us(case.opened_at)),
+        ).fetchone()
+        return from_us_or_none(row[0])
+
+    def write(self, scope: int, case: Case, look_again_at: datetime | None, *, new: bool) -> None:
+        """Store a case as it is now folded."""
+        values = (
+            case.status,
+            case.priority,
+            case.target,
+            case.quiet,
+            to_us_or_none(case.waiting_since),
+            to_us_or_none(case.due_at),
+            to_us_or_none(look_again_at),
+            case_to_json(case),
+        )
+        if new:
+            self._connection.execute(
+                "INSERT INTO cases (status, priority, target, quiet, waiting_since, due_at, look_again_at, body,"
+                " id, scope, conversation, customer, opened_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *values,
+                    case.id,
+                    scope,
+                    case.place.conversation,
+                    case.place.customer,
+                    to_us(case.opened_at),
+                ),
+            )
+        else:
+            self._connection.execute(
+                "UPDATE cases SET status = ?, priority = ?, target = ?, quiet = ?, waiting_since = ?, due_at = ?,"
+                " look_again_at = ?, body = ? WHERE id = ?",
+                (*values, case.id),
+            )
+
+    def mark_breach_counted(self, id: str) -> None:
+        """Its breach is in the figures."""
+        self._connection.execute("UPDATE cases SET breach_counted = 1 WHERE id = ?", (id,))
+
+    def remove(self, pk: int) -> None:
+        """It is no more: a late message joined it to another."""
+        self._connection.execute("DELETE FROM cases WHERE pk = ?", (pk,))
+
+    def to_look_at(self, now: datetime, limit: int) -> list[Row]:
+        """Those whose time has come, the longest due first."""
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM cases WHERE look_again_at <= ? ORDER BY look_again_at LIMIT ?",
+            (to_us(now), limit),
+        ).fetchall()
+        return [_row(r) for r in rows]
+
+    def next_look(self) -> datetime | None:
+        """When the next case is to be looked at."""
+        row = self._connection.execute(
+            "SELECT look_again_at FROM cases WHERE look_again_at IS NOT NULL ORDER BY look_again_at LIMIT 1"
+        ).fetchone()
+        return None if row is None else from_us(row[0])
+
+    def look_later(self, pk: int, at: datetime | None, reason: str, *, wants_look: bool) -> None:
+        """Note when to look again, and why."""
+        self._connection.execute(
+            "UPDATE cases SET look_again_at = ?, reason = ?, wants_look = ? WHERE pk = ?",
+            (to_us_or_none(at), reason, wants_look, pk),
+        )
+
+    def look_now(self, scope: int, now: datetime) -> None:
+        """The platform was read: those of this scope that waited for it are to be looked at."""
+        self._connection.execute(
+            "UPDATE cases SET look_again_at = min(coalesce(look_again_at, ?), ?) WHERE wants_look = 1 AND scope = ?",
+            (to_us(now), to_us(now), scope),
+        )
+
+    def look_at_waiting(self, now: datetime) -> int:
+        """Have every case that waits looked at, after a change of policy or mutes. Returns how many."""
+        return self._connection.execute(
+            "UPDATE cases SET look_again_at = ? WHERE status = 'waiting' AND quiet = 0", (to_us(now),)
+        ).rowcount
+
+    def waiting(self, limit: int) -> list[Row]:
+        """Those who wait under a target, the soonest due first."""
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM cases WHERE status = 'waiting' AND quiet = 0 AND due_at IS NOT NULL"
+            " ORDER BY due_at LIMIT ?",
+            (limit,),
+        ).fetchall()
+        return [_row(r) for r in rows]
+
+    def count_waiting(self, scope: int | None = None) -> int:
+        """How many wait under a target, in one scope or all."""
+        row = self._connection.execute(
+            "SELECT count(*) FROM cases WHERE status = 'waiting' AND quiet = 0 AND due_at IS NOT NULL"
+            " AND (? IS NULL OR scope = ?)",
+            (scope, scope),
+        ).fetchone()
+        return int(row[0])
+
+    def everything(self) -> Iterator[Row]:
+        """All cases, oldest first."""
+        for values in self._connection.execute(f"SELECT {_ROW} FROM cases ORDER BY opened_at, id"):
+            yield _row(values)
+
+    def open_places(self) -> list[tuple[int, str, str]]:
+        """(scope, conversation, customer) of every case whose customer waits."""
+        return self._connection.execute(
+            "SELECT DISTINCT scope, conversation, customer FROM cases WHERE status IN (?, ?)",
+            (Status.WAITING, Status.NOT_NEEDED),
+        ).fetchall()
+
+    def said_of(self, scope: int, conversation: str, customer: str) -> list[Action]:
+        """What operators said of any message of this conversation."""
+        rows = self._connection.execute(
+            "SELECT a.word, a.message, a.who, a.at, a.until, a.note FROM actions a"
+            " JOIN messages m ON m.scope = a.scope AND m.id = a.message"
+            " WHERE a.scope = ? AND m.conversation = ? AND m.customer = ? ORDER BY a.at, a.pk",
+            (scope, conversation, customer),
+        )
+        return [Action(Word(w), m, who, from_us(at), from_us_or_none(u), n) for w, m, who, at, u, n in rows]
+
+    def any_said(self) -> bool:
+        """Whether any operator ever said anything: most folds need not ask then."""
+        return bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM actions)").fetchone()[0])
+
+    def say(self, scope: int, action: Action) -> None:
+        """Record an operator's word."""
+        self._connection.execute(
+            "INSERT INTO actions (scope, message, word, who, at, until, note) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                scope,
+                action.message_id,
+                action.word,
+                action.who,
+                to_us(action.at),
+                to_us_or_none(action.until),
+                action.note,
+            ),
+        )
+
+    def mute(self, mute: Mute) -> None:
+        """Record that an author or a phrase is muted."""
+        self._connection.execute(
+            "INSERT INTO mutes (brand, what, value, until, who, at) VALUES (?, ?, ?, ?, ?, ?)",
+            (mute.brand, mute.what, mute.value, to_us_or_none(mute.until), mute.who, to_us(mute.at)),
+        )
+
+    def mutes(self, now: datetime) -> list[Mute]:
+        """The mutes that hold now."""
+        rows = self._connection.execute(
+            "SELECT brand, what, value, until, who, at FROM mutes WHERE until IS NULL OR until > ? LIMIT 10000",
+            (to_us(now),),
+        )
+        return [Mute(b, w, v, from_us_or_none(u), who, from_us(at)) for b, w, v, u, who, at in rows]

@@ -1,0 +1,282 @@
+"""The outbox: what is to be said to whom, and what became of it.
+
+    pending ──lease──▶ leased ──accepted──▶ delivered
+       ▲                 │ └──refused──▶ dead
+       └──retry, lease ran out──┘
+    pending or leased ──no longer true──▶ superseded        (shadow: written, never sent)
+
+A row is made in the transaction of the change that caused it; its key keeps it from being made twice.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from monitor.store.codec import from_us, from_us_or_none, say_json, to_us, to_us_or_none
+from rules.alert import Stage
+from rules.decisions import Said
+
+
+class State(StrEnum):
+    """Where an outbox row stands."""
+
+    PENDING = "pending"
+    LEASED = "leased"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    SUPERSEDED = "superseded"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The case that a row is about: where it stands, and its first message when the row was made (the fold
+    finds the case that holds that message now)."""
+
+    scope: int
+    conversation: str
+    customer: str
+    message: str
+    message_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing to say to one recipient over one channel."""
+
+    pk: int
+    key: str
+    subject: str
+    about: About | None
+    stage: Stage
+    cycle: int
+    repeat: int
+    moment: datetime
+    channel: str
+    recipient: str
+    state: State
+    body: Mapping[str, Any]
+    created_at: datetime
+    due_at: datetime
+    attempts: int
+    maybe_told: bool
+    ended_at: datetime | None
+    outcome: str | None
+    receipt: Mapping[str, Any] | None
+
+    @property
+    def said(self) -> Said:
+        """What the core needs to know of it."""
+        told = self.state in (State.DELIVERED, State.SHADOW) or self.maybe_told
+        pending = self.state in (State.PENDING, State.LEASED)
+        return Said(self.stage, self.cycle, self.repeat, self.moment, told, pending)
+
+
+_ROW = (
+    "pk, key, subject, scope, conversation, customer, message, message_at, stage, cycle, repeat, moment, channel,"
+    " recipient, state, body, created_at, due_at, attempts, maybe_told, ended_at, outcome, receipt"
+)
+
+
+def _row(r: Sequence[Any]) -> Row:
+    about = None if r[4] is None else About(r[3], r[4], r[5], r[6], from_us(r[7]))
+    return Row(
+        pk=r[0],
+        key=r[1],
+        subject=r[2],
+        about=about,
+        stage=Stage(r[8]),
+        cycle=r[9],
+        repeat=r[10],
+        moment=from_us(r[11]),
+        channel=r[12],
+        recipient=r[13],
+        state=State(r[14]),
+        body=json.loads(r[15]),
+        created_at=from_us(r[16]),
+        due_at=from_us(r[17]),
+        attempts=r[18],
+        maybe_told=bool(r[19]),
+        ended_at=from_us_or_none(r[20]),
+        outcome=r[21],
+        receipt=None if r[22] is None else json.loads(r[22]),
+    )
+
+
+class Outbox:
+    """The statements about the outbox."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def add(
+        self,
+        *,
+        key: str,
+        subject: str,
+        about: About | None,
+        said: Said,
+        channel: str,
+        recipient: str,
+        body: Mapping[str, Any],
+        now: datetime,
+        shadow: bool,
+    ) -> bool:
+        """Have it said. False where it had been made before: nothing is said twice."""
+        done = self._connection.execute(
+            "INSERT OR IGNORE INTO outbox (key, subject, scope, conversation, customer, message, message_at, stage,"
+            " cycle, repeat, moment, channel, recipient, state, body, created_at, due_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                subject,
+                about.scope if about else None,
+                about.conversation if about else None,
+                about.customer if about else None,
+                about.message if about else None,
+                to_us(about.message_at) if about else None,
+                said.stage,
+                said.cycle,
+                said.repeat,
+                to_us(said.moment),
+                channel,
+                recipient,
+                State.SHADOW if shadow else State.PENDING,
+                say_json(body),
+                to_us(now),
+                to_us(now),
+            ),
+        )
+        return done.rowcount == 1
+
+    def of_case(
+        self, scope: int, conversation: str, customer: str, since: datetime, until: datetime | None
+    ) -> list[Row]:
+        """What was said about the case that spans these times, oldest first: the union over its members."""
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM outbox WHERE scope = ? AND conversation = ? AND customer = ?"
+            " AND message_at >= ? AND (? IS NULL OR message_at < ?) ORDER BY pk",
+            (
+                scope,
+                conversation,
+                customer,
+                to_us(since),
+                to_us_or_none(until),
+                to_us_or_none(until),
+            ),
+        )
+        return [_row(r) for r in rows]
+
+    def of_subject(self, subject: str) -> list[Row]:
+        """What was said of it, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM outbox WHERE subject = ? ORDER BY pk", (subject,)
+        )
+        return [_row(r) for r in rows]
+
+    def get(self, pk: int) -> Row | None:
+        row = self._connection.execute(f"SELECT {_ROW} FROM outbox WHERE pk = ?", (pk,)).fetchone()
+        return None if row is None else _row(row)
+
+    def due(self, channel: str, now: datetime, limit: int) -> list[Row]:
+        """The rows of a channel that may be sent now, in the order in which they were made.
+
+        One subject's alerts keep their order: a row waits while an earlier one of its subject and
+        recipient has not ended. A leased row comes back when its lease has run out.
+        """
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM outbox o WHERE channel = ? AND due_at <= ? AND state IN ('pending', 'leased')"
+            " AND (lease_until IS NULL OR lease_until <= ?)"
+            " AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.subject = o.subject AND e.channel = o.channel"
+            " AND e.recipient = o.recipient AND e.pk < o.pk AND e.state IN ('pending', 'leased'))"
+            " ORDER BY due_at, pk LIMIT ?",
+            (channel, to_us(now), to_us(now), limit),
+        ).fetchall()
+        return [_row(r) for r in rows]
+
+    def next_due(self, channel: str) -> datetime | None:
+        """When the next row of a channel may be sent."""
+        row = self._connection.execute(
+            "SELECT min(max(due_at, coalesce(lease_until, 0))) FROM outbox"
+            " WHERE channel = ? AND state IN ('pending', 'leased')",
+            (channel,),
+        ).fetchone()
+        return from_us_or_none(row[0])
+
+    def lease(self, pk: int, until: datetime) -> None:
+        """Somebody is about to send it: from here on the remote may have it."""
+        self._connection.execute(
+            "UPDATE outbox SET state = 'leased', lease_until = ?, attempts = attempts + 1, maybe_told = 1 WHERE pk = ?",
+            (to_us(until), pk),
+        )
+
+    def give_back(self, now: datetime) -> int:
+        """Whoever leased them is no more (we are the only daemon on this file): send them now."""
+        return self._connection.execute(
+            "UPDATE outbox SET state = 'pending', lease_until = NULL, due_at = ? WHERE state = 'leased'",
+            (to_us(now),),
+        ).rowcount
+
+    def retry(self, row: Row, at: datetime, detail: str, now: datetime, *, maybe_told: bool) -> None:
+        """It was not accepted, or nobody knows; again at that time."""
+        self._connection.execute(
+            "UPDATE outbox SET state = 'pending', lease_until = NULL, due_at = ?, maybe_told = ?, outcome = ? WHERE pk = ?",
+            (to_us(at), maybe_told or row.maybe_told, detail, row.pk),
+        )
+        self._deliver(row, "retry", detail, now)
+
+    def deliver(self, row: Row, receipt: Mapping[str, Any], now: datetime) -> None:
+        """The remote accepted it."""
+        self._connection.execute(
+            "UPDATE outbox SET state = 'delivered', lease_until = NULL, ended_at = ?, outcome = 'delivered',"
+            " receipt = ? WHERE pk = ?",
+            (to_us(now), say_json(receipt), row.pk),
+        )
+        self._deliver(row, "delivered", "", now)
+
+    def bury(self, row: Row, detail: str, now: datetime) -> None:
+        """A dead letter: the remote will never take it. Seen in status and metrics."""
+        self._connection.execute(
+            "UPDATE outbox SET state = 'dead', lease_until = NULL, ended_at = ?, outcome = ?, maybe_told = 0 WHERE pk = ?",
+            (to_us(now), detail, row.pk),
+        )
+        self._deliver(row, "dead", detail, now)
+
+    def supersede(self, row: Row, reason: str, now: datetime) -> None:
+        """It is not true any more, or said better by another."""
+        self._connection.execute(
+            "UPDATE outbox SET state = 'superseded', lease_until = NULL, ended_at = ?, outcome = ? WHERE pk = ?",
+            (to_us(now), reason, row.pk),
+        )
+
+    def revive(self, now: datetime) -> int:
+        """Have every dead letter tried again."""
+        return self._connection.execute(
+            "UPDATE outbox SET state = 'pending', due_at = ?, ended_at = NULL, attempts = 0 WHERE state = 'dead'",
+            (to_us(now),),
+        ).rowcount
+
+    def _deliver(self, row: Row, outcome: str, detail: str, now: datetime) -> None:
+        self._connection.execute(
+            "INSERT INTO deliveries (outbox, attempt, at, outcome, detail) VALUES (?, ?, ?, ?, ?)",
+            (row.pk, row.attempts, to_us(now), outcome, detail),
+        )
+
+    def deliveries(self, pk: int) -> list[tuple[int, datetime, str, str]]:
+        """The attempts at one row: (attempt, at, outcome, detail)."""
+        rows = self._connection.execute(
+            "SELECT attempt, at, outcome, detail FROM deliveries WHERE outbox = ? ORDER BY pk", (pk,)
+        )
+        return [(attempt, from_us(at), outcome, detail) for attempt, at, outcome, detail in rows]
+
+    def depth(self) -> list[tuple[str, str, int]]:
+        """How many rows each channel has in each state that has not ended well: (channel, state, count)."""
+        return self._connection.execute(
+            "SELECT channel, state, count(*) FROM outbox WHERE state IN ('pending', 'leased') GROUP BY 1, 2"
+        ).fetchall()
