@@ -70,6 +70,10 @@ class Policy:
     stored: str
     look_ups: frozenset[tuple[str, str]] = frozenset()
 
+    def with_look_ups(self, look_ups: frozenset[tuple[str, str]]) -> Policy:
+        """The same, with the platforms that can be asked."""
+        return replace(self, look_ups=look_ups)
+
     def brand(self, name: str) -> BrandPolicy:
         """The policy of that brand; of one that is not configured (imported, or dropped since) a plain one,
         without keywords."""

@@ -78,7 +78,7 @@ class AccountWorker:
         self.brand, self.name, self.account = brand, name, account
         self.connector = connector
         self.refs = tuple(StreamRef(brand, name, account, stream) for stream in connector.streams)
-        self.looks_up = connector.capabilities.deletes and connector.capabilities.edits
+        self.looks_up = connector.capabilities.deletes
         self._core = core
         self._clock = clock
         self._time_limit = time_limit
