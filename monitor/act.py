@@ -8,6 +8,7 @@ from datetime import datetime
 from monitor.folding import fold_again
 from monitor.policy import Policy
 from monitor.store.cases import Mute, Row
+from monitor.store.codec import verdict_to_json
 from monitor.store.store import Reader, Store
 from rules.case import Action, Case, Place
 
@@ -78,3 +79,25 @@ def rebuild(store: Store, policy: Policy, now: datetime) -> tuple[int, int]:
             conversations += len(batch)
             after = batch[-1]
     return conversations, changed
+
+
+def rejudge(store: Store, policy: Policy) -> int:
+    """Judge every customer's message anew with today's rules. Returns how many verdicts changed; the cases
+    change when they are folded again."""
+    changed = 0
+    for scope, (brand, _) in store.scopes().items():
+        messages = store.messages(scope)
+        after = 0
+        while batch := messages.judged_after(after, 500):
+            with store.transaction("rejudge"):
+                for pk, id, addressed, verdict in batch:
+                    message = messages.read(id)
+                    if message is None:
+                        continue
+                    fresh, now_addressed = policy.brand(brand).judge(message, addressed)
+                    body = verdict_to_json(fresh)
+                    if body != verdict:
+                        messages.replace_verdict(pk, body, addressed=now_addressed)
+                        changed += 1
+            after = batch[-1][0]
+    return changed

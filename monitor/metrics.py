@@ -473,7 +473,8 @@ class ProcessMetrics:
         self.registry = CollectorRegistry()
         build = Gauge(BUILD.name, BUILD.help, BUILD.labels, registry=self.registry)
         build.labels(version("response-monitor")).set(1)
-        self._loop = Gauge(LOOP.name, LOOP.help, registry=self.registry)
+        self._loop = Gauge(LOOP.name, LOOP.help, registry=None)
+        self._beaten = False
         self._loaded = Gauge(LOADED.name, LOADED.help, registry=self.registry)
         self._lag = Histogram(LAG.name, LAG.help, buckets=LAG_BUCKETS, registry=None)
         self._poll = Histogram(POLL.name, POLL.help, POLL.labels, buckets=POLL_BUCKETS, registry=None)
@@ -488,8 +489,12 @@ class ProcessMetrics:
         self._loaded.set(clock().timestamp())
 
     def beat(self, now: datetime) -> None:
-        """The deadline loop has read the store well."""
+        """The deadline loop has read the store well. Called by the core thread only; before the first
+        time the metric is absent, since 0 would be a time."""
         self._loop.set(now.timestamp())
+        if not self._beaten:
+            self._beaten = True
+            self.registry.register(self._loop)
 
     def polled(self, connector: str, seconds: float) -> None:
         """A poll took so long, real time, however it ended."""

@@ -58,7 +58,8 @@ class BrandPolicy:
 class Policy:
     """All that the steps go by. `shadow`: everything but the sending. `blind_after_seconds`: how long an
     account may be blind before people are told. `stored`: its JSON, as kept among the facts. `look_ups`: the
-    (brand, connector) whose platform can be asked whether a public message still stands."""
+    (brand, connector) whose platform can be asked whether a public message still stands. `sees_all`: what
+    the store holds is all that there is (a replay), so that no claim waits for a look."""
 
     brands: Mapping[str, BrandPolicy]
     routes: tuple[Route, ...]
@@ -69,10 +70,15 @@ class Policy:
     response_buckets: tuple[float, ...]
     stored: str
     look_ups: frozenset[tuple[str, str]] = frozenset()
+    sees_all: bool = False
 
     def with_look_ups(self, look_ups: frozenset[tuple[str, str]]) -> Policy:
         """The same, with the platforms that can be asked."""
         return replace(self, look_ups=look_ups)
+
+    def as_seen_by_replay(self) -> Policy:
+        """The same for a replay: nothing is sent, and no platform can be asked."""
+        return replace(self, shadow=True, look_ups=frozenset(), sees_all=True)
 
     def brand(self, name: str) -> BrandPolicy:
         """The policy of that brand; of one that is not configured (imported, or dropped since) a plain one,

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import ssl
-import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+import base64
+import json as json_codec
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode, urljoin
 
-import httpx
+from wire.errors import EdgeError, Malformed, Refused, RetryAt
+from wire.exchange import Bounds, bounded, check_proxy, connect, is_encoded, origin, tls_context
 
-from wire.errors import Malformed, Refused, RetryAt
+if TYPE_CHECKING:
+    import socket
+    import ssl
 
-RETRY_AFTER_SECONDS_MAX = 3600.0
+    import httpcore
+    import httpx
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_IDLE_SECONDS_MAX = 5.0
+"""How long an unused connection is kept: longer, and it often breaks right when it is used again."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """How we talk HTTP to anybody. `proxy` is a URL; `ca_file` a PEM bundle trusted beside the system's."""
+    """How we talk HTTP to anybody. `proxy` is an http:// URL; `ca_file` a PEM bundle trusted beside the
+    system's."""
 
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # It may hold a password.
     ca_file: Path | None = None
     body_bytes_max: int = 8 * 1024 * 1024
     user_agent: str = "response-monitor"
@@ -34,82 +42,191 @@ class HttpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back. Header names are lower case."""
+    """An answer, whatever its status. `headers` have lower-case keys; repeated ones are joined by commas.
+
+    The body of an error (status 400 and above) that is compressed or too large is left empty, so that its
+    status can still be acted upon.
+    """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The body as JSON. Raises Malformed for HTML, a truncated body, NaN, or nesting too deep."""
-        return parse_json(self.body)
-
-
-def parse_json(body: bytes) -> Any:
-    """Read JSON from a stranger. Raises Malformed, which never repeats the body."""
-    try:
-        return json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        kind = "HTML" if body.lstrip()[:1] == b"<" else f"not JSON ({type(error).__name__})"
-        raise Malformed(f"the answer is {kind}, {len(body)} bytes") from None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def trust(options: HttpOptions) -> ssl.SSLContext:
-    """Whom we trust: the system's authorities, and the configured one beside them."""
-    context = ssl.create_default_context()
-    if options.ca_file is not None:
-        context.load_verify_locations(cafile=str(options.ca_file))
-    return context
-
-
-def say_host(url: str) -> str:
-    """Scheme, host and port of a URL: its path and query may be secrets (webhooks)."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}"
-
-
-def retry_at(
-    headers: Mapping[str, str], now: datetime, *, limit_seconds_max: float = RETRY_AFTER_SECONDS_MAX
-) -> datetime | None:
-    """When Retry-After allows another try: seconds or an HTTP date, clamped to [now, now + limit].
-
-    None where it is missing or cannot be read. `headers` has lower-case names.
-    Source: RFC 9110, section 10.2.3.
-    """
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    latest = now + timedelta(seconds=limit_seconds_max)
-    try:
-        seconds = float(value)
-    except ValueError:
+        """The body as JSON (UTF-8). Raises Malformed, also for NaN, infinite or endlessly long numbers and
+        for nesting beyond the interpreter's depth. A lone surrogate written as an escape stays in its
+        string: whoever stores the text has to look."""
         try:
-            at = parsedate_to_datetime(value)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            return None
-        return min(max(now, at if at.tzinfo is not None else at.replace(tzinfo=UTC)), latest)
-    if seconds != seconds:
-        return None
-    return now + timedelta(seconds=min(max(0.0, seconds), limit_seconds_max))
+            return json_codec.loads(
+                self.body.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite
+            )
+        except RecursionError:
+            raise Malformed("JSON that is nested too deep") from None
+        except json_codec.JSONDecodeError as error:
+            raise Malformed(f"{_kind(self)} instead of JSON (at character {error.pos})") from None
+        except UnicodeDecodeError:
+            raise Malformed("a body that is not UTF-8") from None
+        except ValueError:
+            raise Malformed("JSON with a number that is not finite, or too long") from None
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("not finite")
+    return value
+
+
+def _kind(reply: Reply) -> str:
+    start = reply.body[:256].lstrip().lower()
+    if not start:
+        return "an empty body"
+    if start.startswith(b"<"):
+        return "HTML or XML"
+    return "a broken or truncated body" if start[:1] in b"{[" else "other text"
+
+
+class _Stream:
+    """A connection as httpcore wants it, on a bounded socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        import httpcore
+
+        try:
+            return self._sock.recv(max_bytes)
+        except TimeoutError as error:
+            raise httpcore.ReadTimeout from error
+        except OSError as error:
+            raise httpcore.ReadError from error
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        import httpcore
+
+        try:
+            self._sock.sendall(buffer)
+        except TimeoutError as error:
+            raise httpcore.WriteTimeout from error
+        except OSError as error:
+            raise httpcore.WriteError from error
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _Stream:
+        import httpcore
+
+        try:
+            return _Stream(ssl_context.wrap_socket(self._sock, server_hostname=server_hostname))
+        except (OSError, ValueError) as error:
+            self.close()
+            kind = httpcore.ConnectTimeout if isinstance(error, TimeoutError) else httpcore.ConnectError
+            raise kind from error
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "ssl_object":
+            # httpcore asks it which protocol was negotiated; only HTTP/1.1 is offered.
+            return self._sock if hasattr(self._sock, "selected_alpn_protocol") else None
+        if info == "is_readable":
+            return _has_input(self._sock)
+        return self._sock if info == "socket" else None
+
+
+def _has_input(sock: socket.socket) -> bool:
+    """Whether an idle connection has something to say, which can only be that it was closed."""
+    import select
+
+    if sock.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class _Backend:
+    """Where httpcore gets its connections from."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: object = None,
+    ) -> _Stream:
+        import httpcore
+
+        try:
+            return _Stream(connect(host, port))
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout from error
+        except OSError as error:
+            raise httpcore.ConnectError from error
+
+
+class _Progress:
+    """Notes when the request had been handed over whole, after which the other side may have acted on it."""
+
+    __slots__ = ("_ours", "sent")
+
+    def __init__(self) -> None:
+        self._ours = False
+        self.sent = False
+
+    def __call__(self, name: str, info: Mapping[str, Any]) -> None:
+        if name == "http11.send_request_body.started":
+            # The CONNECT to a proxy passes here as well, and is not our request.
+            self._ours = info["request"].method != b"CONNECT"
+        elif name == "http11.send_request_body.complete" and self._ours:
+            self.sent = True
 
 
 class HttpClient:
-    """A client for one channel or one errand; one request at a time.
+    """Sends single requests: no retries, no cookies, no redirects, nothing from the environment.
 
-    httpx's time-outs are per read, so a peer that trickles would hold us for ever: when the time is up, a
-    timer shuts the sockets down, which ends whatever read was under way. The sockets are learnt from
-    httpcore's documented "trace" extension.
+    It may be used by several threads. Raises ValueError when proxy or CA file cannot be used.
     """
 
     def __init__(self, options: HttpOptions) -> None:
+        import httpcore
+        import httpx
+
+        check_proxy(options.proxy)
         self._options = options
-        self._client: httpx.Client | None = None
-        self._sockets: list[socket.socket] = []
+        context = tls_context(options.ca_file)
+        backend = cast("httpcore.NetworkBackend", _Backend())
+        self._pool: httpcore.ConnectionPool
+        if options.proxy is None:
+            self._pool = httpcore.ConnectionPool(
+                ssl_context=context, keepalive_expiry=_IDLE_SECONDS_MAX, network_backend=backend
+            )
+        else:
+            proxy = httpx.URL(options.proxy)
+            self._pool = httpcore.HTTPProxy(
+                proxy_url=_core_url(proxy),
+                proxy_auth=(proxy.username, proxy.password) if proxy.userinfo else None,
+                ssl_context=context,
+                keepalive_expiry=_IDLE_SECONDS_MAX,
+                network_backend=backend,
+            )
+
+    def close(self) -> None:
+        """Give back the sockets."""
+        self._pool.close()
+
+    def __enter__(self) -> HttpClient:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
 
     def request(
         self,
@@ -122,102 +239,169 @@ class HttpClient:
         form: Mapping[str, str] | None = None,
         time_limit: float,
     ) -> Reply:
-        """One exchange, whatever its status. `time_limit` is in real seconds, over the whole of it.
+        """Send one request, with at most one of the three bodies, and read the whole answer, whatever its status.
 
-        Raises RetryAt (time-out, connection, body too long; `accepted_unknown` where the request may have
-        been taken), Refused (a redirect: never followed, since it could lead inside our network).
+        `time_limit` is in seconds and holds for everything together: name lookup, connecting, TLS, sending,
+        headers, body. Userinfo in the URL becomes basic authentication. Raises RetryAt when the line or the
+        other side fails (`accepted_unknown` once the request had been handed over whole), Refused for a
+        redirect and for what cannot be sent at all, Malformed for a successful answer that is compressed
+        or too large. No error tells more of the URL than scheme://host:port.
         """
-        client = self._fresh()
-        watch = Deadline(self._sockets, time_limit)
-        sent = False
+        place = origin(url)
+        request = self._prepare(method, url, place, headers, _encode_body(json, content, form))
+        progress = _Progress()
+        bounds = Bounds(time_limit, self._options.body_bytes_max)
+        extensions = {"trace": progress, "timeout": {"pool": max(0.0, time_limit)}}
         try:
-            with watch:
-                request = client.build_request(
-                    method,
-                    url,
-                    headers=dict(headers or {}),
-                    json=json,
-                    content=content,
-                    data=form,
-                    timeout=time_limit,
-                    extensions={"trace": self._trace},
-                )
-                response = client.send(request, stream=True)
-                sent = True
-                reply = self._read(response, url)
-            if watch.ended:  # an answer without a length looks whole when its socket is shut down
-                raise httpx.ReadTimeout("ended")
-            return reply
+            with (
+                bounded(bounds),
+                self._pool.stream(
+                    request.method,
+                    _core_url(request.url),
+                    headers=request.headers.raw,
+                    content=request.content,
+                    extensions=extensions,
+                ) as response,
+            ):
+                return self._read(response, place, url)
+        except EdgeError:
+            raise
+        except Exception as error:
+            raise self._explain(error, place, time_limit, bounds, progress.sent) from None
+
+    def _prepare(
+        self,
+        method: str,
+        url: str,
+        place: str,
+        headers: Mapping[str, str] | None,
+        body: tuple[bytes, str] | None,
+    ) -> httpx.Request:
+        import httpx
+
+        if not place.startswith("http"):
+            raise Refused("the address is not an http:// or https:// URL")
+        every = httpx.Headers({"accept": "*/*", "user-agent": self._options.user_agent})
+        try:
+            target = httpx.URL(url)
+            if body is not None and body[1]:
+                every["content-type"] = body[1]
+            if target.userinfo:
+                pair = f"{target.username}:{target.password}".encode()
+                every["authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
+            every.update(headers)
+            every["accept-encoding"] = "identity"
+            return httpx.Request(method, target, headers=every, content=None if body is None else body[0])
         except httpx.InvalidURL:
-            raise Refused("the configured URL is not a URL") from None
-        except (httpx.HTTPError, OSError, RuntimeError, ssl.SSLError) as error:
-            self.close()
-            unknown = sent or not isinstance(
-                error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout
-            )
-            timed_out = watch.ended or isinstance(error, httpx.TimeoutException)
-            why = f"no whole answer within {time_limit:g} s" if timed_out else type(error).__name__
-            raise RetryAt(f"{say_host(url)}: {why}", accepted_unknown=unknown) from None
+            raise Refused("the address is not a valid URL") from None
+        except UnicodeError:
+            raise Refused(f"a header or the address for {place} holds characters that HTTP cannot carry") from None
 
-    def _trace(self, name: str, info: Mapping[str, Any]) -> None:
-        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            found = info["return_value"].get_extra_info("socket")
-            if isinstance(found, socket.socket):
-                self._sockets[:] = [s for s in self._sockets if s.fileno() >= 0] + [found]
-
-    def _read(self, response: httpx.Response, url: str) -> Reply:
+    def _read(self, response: httpcore.Response, place: str, url: str) -> Reply:
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in response.headers:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        if response.status in _REDIRECTS and "location" in headers:
+            target = origin(urljoin(url, headers["location"]))
+            raise Refused(f"{place} redirects to {target}, which is not followed; configure the final address")
         try:
-            if response.is_redirect:
-                raise Refused(f"{say_host(url)}: answers with a redirect, which is not followed")
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise RetryAt(f"{say_host(url)}: the answer is compressed, which was not asked for")
-            body = bytearray()
-            for chunk in response.iter_raw(65536):
-                body += chunk
-                if len(body) > self._options.body_bytes_max:
-                    raise RetryAt(
-                        f"{say_host(url)}: the answer is longer than {self._options.body_bytes_max} bytes",
-                        accepted_unknown=True,
-                    )
-        finally:
-            response.close()
-        return Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
+            body = self._read_body(response, headers, place)
+        except Malformed:
+            if response.status < 400:
+                raise
+            body = b""
+        return Reply(response.status, headers, body)
 
-    def _fresh(self) -> httpx.Client:
-        if self._client is None or self._client.is_closed:
-            self._client = httpx.Client(
-                proxy=self._options.proxy,
-                verify=trust(self._options),
-                follow_redirects=False,
-                trust_env=False,
-                headers={"User-Agent": self._options.user_agent, "Accept-Encoding": "identity"},
+    def _read_body(self, response: httpcore.Response, headers: Mapping[str, str], place: str) -> bytes:
+        if is_encoded(headers.get("content-encoding")):
+            raise Malformed(f"a compressed body from {place}, though it was asked not to compress")
+        limit = self._options.body_bytes_max
+        too_large = Malformed(f"a body of more than {limit} bytes from {place}")
+        announced = headers.get("content-length", "")
+        if announced.isascii() and announced.isdigit() and (len(announced) > 15 or int(announced) > limit):
+            raise too_large
+        body = bytearray()
+        for chunk in response.iter_stream():
+            if len(body) + len(chunk) > limit:
+                raise too_large
+            body += chunk
+        return bytes(body)
+
+    def _explain(
+        self, error: Exception, place: str, time_limit: float, bounds: Bounds, sent: bool
+    ) -> EdgeError:
+        import httpcore
+
+        if bounds.overrun:
+            return Malformed(f"a body of more than {self._options.body_bytes_max} bytes from {place}")
+        if isinstance(error, (httpcore.TimeoutException, TimeoutError)):
+            return RetryAt(f"{place} did not answer within {time_limit:g} s", accepted_unknown=sent)
+        if isinstance(error, httpcore.ConnectError):
+            return RetryAt(f"could not connect to {place}{_os_reason(error)}", accepted_unknown=sent)
+        if isinstance(error, httpcore.ProxyError):
+            # Its text begins with the proxy's status; the rest is the proxy's own words.
+            status = re.match(r"[0-9]{3}\b", str(error))
+            return RetryAt(
+                f"the proxy did not connect us to {place}{f' (status {status[0]})' if status else ''}",
+                accepted_unknown=sent,
             )
-        return self._client
-
-    def close(self) -> None:
-        """Give back the sockets."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if isinstance(error, (httpcore.NetworkError, httpcore.RemoteProtocolError)):
+            return RetryAt(f"the connection to {place} broke off{_os_reason(error)}", accepted_unknown=sent)
+        if isinstance(error, (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol)):
+            return Refused(f"the request to {place} cannot be sent: a method or header that HTTP does not allow")
+        return RetryAt(f"talking to {place} failed ({type(error).__name__})", accepted_unknown=sent)
 
 
-class Deadline:
-    """Ends an exchange when its time is up, wherever it stands, by shutting its sockets down."""
+def _os_reason(error: BaseException) -> str:
+    """What the system said underneath, in its own fixed words, which hold nothing of the request."""
+    cause = error.__cause__
+    reason = getattr(cause, "verify_message", None) or getattr(cause, "strerror", None)
+    return f": {reason}" if reason else ""
 
-    def __init__(self, sockets: Sequence[socket.socket], seconds: float) -> None:
-        self._sockets = sockets
-        self._timer = threading.Timer(max(0.0, seconds), self._end)
-        self._timer.daemon = True
-        self.ended = False
 
-    def _end(self) -> None:
-        self.ended = True
-        for found in tuple(self._sockets):
-            with suppress(OSError):
-                found.shutdown(socket.SHUT_RDWR)
+def _core_url(url: httpx.URL) -> httpcore.URL:
+    import httpcore
 
-    def __enter__(self) -> None:
-        self._timer.start()
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
-    def __exit__(self, *_error: object) -> None:
-        self._timer.cancel()
+
+def _encode_body(
+    json: Any, content: bytes | None, form: Mapping[str, str] | None
+) -> tuple[bytes, str] | None:
+    """The body and its content type. A lone surrogate becomes "?": what an attacker wrote must not keep
+    the alert about it from being sent."""
+    if sum(body is not None for body in (json, content, form)) > 1:
+        raise ValueError("only one of json, content and form can be the body")
+    if json is not None:
+        text = json_codec.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace"), "application/json"
+    if form is not None:
+        return urlencode(form, errors="replace").encode("ascii"), "application/x-www-form-urlencoded"
+    return None if content is None else (content, "")
+
+
+_SECONDS = re.compile(r"(?P<sign>[+-]?)(?P<whole>[0-9]+)(?:\.[0-9]*)?")
+
+
+def retry_at(
+    headers: Mapping[str, str], now: datetime, *, limit_seconds_max: float = 3600
+) -> datetime | None:
+    """When Retry-After allows another try, between `now` and `limit_seconds_max` later; None without one.
+
+    Reads seconds and HTTP dates (RFC 9110, 10.2.3). What is negative or past means now, what is farther
+    than the limit means the limit, and what is neither of the two forms is taken as missing.
+    """
+    value = next((text.strip() for name, text in headers.items() if name.lower() == "retry-after"), "")
+    match = _SECONDS.fullmatch(value)
+    if match:
+        negative = match["sign"] == "-"
+        # Ten digits are three centuries: beyond any limit, and read without trouble.
+        seconds = 0.0 if negative else float(match["whole"].lstrip("0")[:10] or 0)
+    else:
+        try:
+            moment = parsedate_to_datetime(value)
+            seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+    return now + timedelta(seconds=min(max(seconds, 0.0), limit_seconds_max))

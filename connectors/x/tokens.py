@@ -137,12 +137,12 @@ def origin_of(first: str) -> str:
     return f"{salt}${_digest(salt, first)}"
 
 
-def read_pair(body: Mapping[str, Any], origin: str, spent: str, now: datetime) -> Pair:
+def read_pair(body: Mapping[str, Any], origin: str, now: datetime) -> Pair:
     """The pair in the token endpoint's answer. Raises Malformed, or NotAllowed without `offline.access`."""
-    access, refresh = body.get("access_token"), body.get("refresh_token", spent)
+    access, refresh = body.get("access_token"), body.get("refresh_token")
     if not _is_token(access):
         raise Malformed("X renewed the tokens without an access token")
-    if not _is_token(refresh) or refresh == spent and "refresh_token" not in body:
+    if not _is_token(refresh):
         raise NotAllowed("X gave no further refresh token: authorise again with the scope offline.access")
     seconds = body.get("expires_in")
     life = ACCESS_TOKEN_LIFE

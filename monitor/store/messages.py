@@ -266,6 +266,21 @@ class Messages:
         """It turned out to address the brand, and is judged as such."""
         self._connection.execute("UPDATE messages SET addressed = 1, verdict = ? WHERE pk = ?", (verdict, pk))
 
+    def judged_after(self, pk: int, limit: int) -> list[tuple[int, str, bool, str | None]]:
+        """(pk, id, addressed, verdict) of customers' messages behind that row, in order."""
+        rows = self._connection.execute(
+            "SELECT pk, id, addressed, verdict FROM messages WHERE scope = ? AND outbound = 0 AND pk > ?"
+            " ORDER BY pk LIMIT ?",
+            (self.scope, pk, limit),
+        )
+        return [(pk, id, bool(addressed), verdict) for pk, id, addressed, verdict in rows]
+
+    def replace_verdict(self, pk: int, verdict: str, *, addressed: bool) -> None:
+        """Judged anew."""
+        self._connection.execute(
+            "UPDATE messages SET verdict = ?, addressed = ? WHERE pk = ?", (verdict, addressed, pk)
+        )
+
     def unplaced(self, conversation: str, after: datetime) -> Iterator[Placed]:
         """The brand's messages of this thread, written after then, of which we only guess whom they answer."""
         rows = self._connection.execute(

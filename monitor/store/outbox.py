@@ -275,6 +275,10 @@ class Outbox:
         )
         return [(attempt, from_us(at), outcome, detail) for attempt, at, outcome, detail in rows]
 
+    def dead_letters(self) -> int:
+        """How many rows no remote would take."""
+        return int(self._connection.execute("SELECT count(*) FROM outbox WHERE state = 'dead'").fetchone()[0])
+
     def depth(self) -> list[tuple[str, str, int]]:
         """How many rows each channel has in each state that has not ended well: (channel, state, count)."""
         return self._connection.execute(

@@ -1,1 +1,1 @@
-"""What is seen from outside over HTTP: the application, and the server that runs it in a thread of its own."""
+"""What is seen from outside over HTTP: the application, and the server that runs it in its own thread."""

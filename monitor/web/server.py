@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -79,7 +78,7 @@ class WebServer:
             raise WebError(f"[web] {_where(self.host, self.port)}: the server did not start: {why}")
 
     def stop(self) -> None:
-        """Answer what is under way and stop, within a few seconds. May be called twice, or without a start."""
+        """Answer what is under way and stop, within seconds. May be called twice, or without a start."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -151,7 +150,6 @@ def _bounded(seconds_max: float) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def _cut(self) -> None:
-            with suppress(RuntimeError):  # the transport may be closing already
-                self.transport.abort()
+            self.transport.abort()
 
     return Bounded

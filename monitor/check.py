@@ -1,0 +1,78 @@
+"""`check`: is the config whole, who are we on each platform, does each alert channel work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from alerts.contract import Channel
+from connectors.contract import Connector
+from monitor.clock import Clock
+from monitor.config import Config
+from monitor.daemon import build_edges, build_policy
+from monitor.load import check_secrets
+from rules.alert import Alert, Stage, Trouble
+from wire.errors import EdgeError
+from wire.secret import SecretMissing
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked."""
+
+    what: str
+    ok: bool
+    detail: str
+
+
+def check_all(
+    path: Path, config: Config, clock: Clock, state_folder: Path, *, send: bool, offline: bool
+) -> list[Finding]:
+    """Check everything that can be checked; `send` also says something over each channel."""
+    findings = [Finding(str(path), True, f"{len(config.brands)} brands, {len(config.targets)} targets")]
+    findings += [Finding("config", True, f"warning: {w}") for w in config.warnings]
+    problems = check_secrets(config)
+    findings += [Finding("secret", False, str(p)) for p in problems]
+    if problems:
+        return findings
+    try:
+        state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        edges = build_edges(config, clock, state_folder)
+        build_policy(config, edges)
+    except (EdgeError, SecretMissing, ValueError, OSError) as error:
+        return [*findings, Finding("config", False, str(error))]
+    if offline:
+        return findings
+    limit = config.http.time_limit.total_seconds()
+    for (brand, name, label), connector in edges.connectors.items():
+        findings.append(_check_connector(f"{brand}/{name}/{label}", connector, limit))
+        connector.close()
+    for name, channel in edges.channels.items():
+        findings.append(_check_channel(name, channel, limit, clock.now(), send=send))
+        channel.close()
+    return findings
+
+
+def _check_connector(what: str, connector: Connector, limit: float) -> Finding:
+    try:
+        who = connector.identify(limit)
+    except (EdgeError, SecretMissing) as error:
+        return Finding(what, False, str(error))
+    said = [f"we are @{who.handle} ({who.id})", *who.notes]
+    said += [f"missing: {p}" for p in who.permissions_missing]
+    if who.credentials_expire_at is not None:
+        said.append(f"the credential lapses on {who.credentials_expire_at:%Y-%m-%d}")
+    return Finding(what, not who.permissions_missing, "; ".join(said))
+
+
+def _check_channel(name: str, channel: Channel, limit: float, now: datetime, *, send: bool) -> Finding:
+    trouble = Trouble("This is a test", "response-monitor check --send was called. Nothing is wrong.", now)
+    alert = Alert(f"test/{name}/{now:%Y%m%dT%H%M%S}", f"test {name}", Stage.TEST, now, trouble=trouble)
+    try:
+        if not send:
+            return Finding(f"channel {name}", True, channel.check(limit))
+        channel.send(alert, None, limit)
+    except (EdgeError, SecretMissing) as error:
+        return Finding(f"channel {name}", False, str(error))
+    return Finding(f"channel {name}", True, f"a test alert was accepted for {channel.recipient}")

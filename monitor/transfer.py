@@ -1,0 +1,397 @@
+"""Messages and cases in and out as files: `replay` and `export`.
+
+JSONL as in the published message schema, one message a line. What comes in goes through the very same
+`ingest` as what is polled.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+from connectors.contract import Page
+from monitor.ingest import IMPORTED, Arrival, ingest
+from monitor.policy import Policy
+from monitor.store.messages import read_messages
+from monitor.store.store import Reader, Store
+from monitor.watch import watch_once
+from rules.case import Case, Status
+from rules.message import Author, Kind, Message
+
+BATCH = 200
+LINE_BYTES_MAX = 1_000_000
+PROBLEMS_KEPT_MAX = 1000
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that starts so is run as a formula by spreadsheets."""
+
+_KEYS = frozenset(
+    "connector brand account id kind conversation parent to author text created_at seen_at edited_at"
+    " deleted_at public language url rating reach".split()
+)
+_AUTHOR_KEYS = frozenset("id handle name followers brand automated".split())
+_NEEDED = ("connector", "account", "id", "kind", "conversation", "author", "text", "created_at")
+
+
+class BadLine(ValueError):
+    """A line that is no message: says which key, and what was expected."""
+
+
+def message_from_json(row: Any) -> Message:
+    """Read one line's object. Raises BadLine; unknown keys are refused, so that a typing error is seen."""
+    if not isinstance(row, dict):
+        raise BadLine("expected a JSON object")
+    missing = [k for k in _NEEDED if k not in row]
+    if missing:
+        raise BadLine(f"{', '.join(missing)}: missing")
+    unknown = sorted(row.keys() - _KEYS)
+    if unknown:
+        raise BadLine(f"{', '.join(unknown)}: unknown key; known are {', '.join(sorted(_KEYS))}")
+    text = _a(row, "text", str)
+    author = _author(row["author"])
+    account = _filled(row, "account")
+    return Message(
+        brand=_filled(row, "brand") if "brand" in row else account,
+        connector=_filled(row, "connector"),
+        account=account,
+        id=_filled(row, "id"),
+        kind=_kind(row["kind"]),
+        conversation=_filled(row, "conversation"),
+        author=author,
+        text=text,
+        created_at=_required_time(row, "created_at"),
+        parent=_a(row, "parent", str, None),
+        to=_strings(row, "to"),
+        seen_at=_time(row, "seen_at"),
+        edited_at=_time(row, "edited_at"),
+        deleted_at=_time(row, "deleted_at"),
+        public=_a(row, "public", bool, True),
+        language=_a(row, "language", str, None),
+        url=_a(row, "url", str, None),
+        rating=_number(row, "rating"),
+        reach=_count(row, "reach"),
+        handles=_handles(text),
+    )
+
+
+def _a(row: Mapping[str, Any], key: str, kind: type, *default: Any) -> Any:
+    value = row.get(key, *default)
+    if value is None and default == (None,):
+        return None
+    if not isinstance(value, kind):
+        raise BadLine(f"{key}: expected {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _filled(row: Mapping[str, Any], key: str) -> str:
+    value: str = _a(row, key, str)
+    if not value:
+        raise BadLine(f"{key}: expected some text, not nothing")
+    return value
+
+
+def _strings(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    values = row.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+        raise BadLine(f"{key}: expected a list of strings")
+    return tuple(values)
+
+
+def _number(row: Mapping[str, Any], key: str) -> float | None:
+    value = row.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise BadLine(f"{key}: expected a number")
+    return value
+
+
+def _count(row: Mapping[str, Any], key: str) -> int | None:
+    value = row.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise BadLine(f"{key}: expected a whole number from 0 on")
+    return value
+
+
+def _time(row: Mapping[str, Any], key: str) -> datetime | None:
+    value = row.get(key)
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise BadLine(f'{key}: expected a time such as "2026-03-04T12:00:00Z"') from None
+    if at.tzinfo is None:
+        raise BadLine(f'{key}: expected a time zone, such as the Z in "2026-03-04T12:00:00Z"')
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise BadLine(f"{key}: no such time in UTC") from None
+
+
+def _required_time(row: Mapping[str, Any], key: str) -> datetime:
+    at = _time(row, key)
+    if at is None:
+        raise BadLine(f"{key}: missing")
+    return at
+
+
+def _kind(value: Any) -> Kind:
+    try:
+        return Kind(value)
+    except ValueError:
+        raise BadLine(f"kind: expected one of {', '.join(Kind)}") from None
+
+
+def _author(row: Any) -> Author:
+    if not isinstance(row, dict) or "id" not in row:
+        raise BadLine("author: expected an object with an id")
+    unknown = sorted(row.keys() - _AUTHOR_KEYS)
+    if unknown:
+        raise BadLine(f"author.{unknown[0]}: unknown key")
+    return Author(
+        id=_filled(row, "id"),
+        handle=_a(row, "handle", str, None),
+        name=_a(row, "name", str, None),
+        followers=_count(row, "followers"),
+        brand=_a(row, "brand", bool, False),
+        automated=_a(row, "automated", bool, False),
+    )
+
+
+def _handles(text: str) -> tuple[str, ...]:
+    """The handles that a text mentions; the schema does not carry what the platform found."""
+    words = text.replace("/u/", "@").replace(" u/", " @").split()
+    found = (w.lstrip(".(\"'").lstrip("@").rstrip(".,:;!?)'\"").lower() for w in words if "@" in w[:3])
+    return tuple(dict.fromkeys(f for f in found if f))
+
+
+def message_to_json(message: Message) -> dict[str, Any]:
+    """One line's object, in the schema's form."""
+    author = message.author
+    row: dict[str, Any] = {
+        "connector": message.connector,
+        "brand": message.brand,
+        "account": message.account,
+        "id": message.id,
+        "kind": message.kind,
+        "conversation": message.conversation,
+        "parent": message.parent,
+        "to": list(message.to),
+        "author": {
+            "id": author.id,
+            "handle": author.handle,
+            "name": author.name,
+            "followers": author.followers,
+            "brand": author.brand,
+            "automated": author.automated,
+        },
+        "text": message.text,
+        "public": message.public,
+        "language": message.language,
+        "url": message.url,
+        "rating": message.rating,
+        "reach": message.reach,
+    }
+    for key in ("created_at", "seen_at", "edited_at", "deleted_at"):
+        row[key] = say_time(getattr(message, key))
+    return row
+
+
+def say_time(at: datetime | None) -> str | None:
+    """RFC 3339 UTC."""
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay came to. `problems` are (line number, what was wrong), the first thousand."""
+
+    lines: int = 0
+    taken: int = 0
+    new: int = 0
+    bad: int = 0
+    alerts: int = 0
+    problems: list[tuple[int, str]] | None = None
+
+
+@contextmanager
+def open_lines(path: str, stdin: IO[bytes]) -> Iterator[tuple[IO[bytes], int | None]]:
+    """A file's lines, "-" for standard input, gzip noticed by its first bytes; with its size, if known."""
+    if path == "-":
+        yield _unpacked(io.BufferedReader(stdin)), None  # type: ignore[arg-type] # a binary stream
+        return
+    with Path(path).open("rb") as raw:
+        yield _unpacked(raw), Path(path).stat().st_size
+
+
+def _unpacked(raw: io.BufferedReader) -> IO[bytes]:
+    return gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw  # type: ignore[return-value] # reads like one
+
+
+def replay(
+    store: Store,
+    policy: Policy,
+    lines: IO[bytes],
+    now: datetime,
+    *,
+    with_alerts: bool = False,
+    on_line: Callable[[int], None] = lambda _bytes: None,
+) -> Replayed:
+    """Take messages in from JSONL. A bad line is kept with its number and skipped.
+
+    Without `with_alerts` all of it is the past and alerts nobody. With it, pretended time walks through the
+    messages' own times, in their order, the brand's posts counted as seen through it, and what would have
+    been said when stands in the outbox, never to be sent.
+    """
+    done = Replayed(problems=[])
+    messages = _read(lines, done, on_line)
+    if with_alerts:
+        _walk(store, policy, sorted(messages, key=lambda m: m.created_at), done)
+        return done
+    batch: list[Message] = []
+    for message in messages:
+        batch.append(message)
+        if len(batch) == BATCH:
+            _take(store, policy, batch, now, IMPORTED, done)
+            batch = []
+    _take(store, policy, batch, now, IMPORTED, done)
+    return done
+
+
+def _read(lines: IO[bytes], done: Replayed, on_line: Callable[[int], None]) -> Iterator[Message]:
+    while line := lines.readline(LINE_BYTES_MAX + 1):
+        done.lines += 1
+        on_line(len(line))
+        if not line.strip():
+            continue
+        try:
+            if len(line) > LINE_BYTES_MAX:
+                while line and not line.endswith(b"\n"):
+                    line = lines.readline(LINE_BYTES_MAX)
+                raise BadLine(f"longer than {LINE_BYTES_MAX} bytes")
+            yield message_from_json(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            done.bad += 1
+            if done.problems is not None and len(done.problems) < PROBLEMS_KEPT_MAX:
+                what = str(error) if isinstance(error, BadLine) else "not a line of JSON"
+                done.problems.append((done.lines, what))
+
+
+def _take(
+    store: Store,
+    policy: Policy,
+    batch: Sequence[Message],
+    now: datetime,
+    quiet_before: datetime | None,
+    done: Replayed,
+) -> None:
+    groups: dict[tuple[str, str], list[Message]] = {}
+    for message in batch:
+        groups.setdefault((message.brand, message.connector), []).append(message)
+    for (brand, connector), group in groups.items():
+        page = Page(messages=tuple(group), cursor={})
+        arrival = Arrival(
+            brand, connector, group[0].account, f"{group[0].account}/import", page, quiet_before=quiet_before
+        )
+        taken = ingest(store, policy, arrival, now)
+        done.taken += len(group)
+        done.new += taken.new
+
+
+def _walk(store: Store, policy: Policy, messages: Sequence[Message], done: Replayed) -> None:
+    """Step through pretended time, from message to message and deadline to deadline."""
+    shadowed = policy.as_seen_by_replay()
+    for message in messages:
+        _watch_until(store, shadowed, message.created_at, done)
+        _take(store, shadowed, [message], message.created_at, None, done)
+    if messages:
+        _watch_until(store, shadowed, messages[-1].created_at + timedelta(days=2), done)
+
+
+def _watch_until(store: Store, policy: Policy, until: datetime, done: Replayed) -> None:
+    while (due := store.cases.next_look()) is not None and due <= until:
+        done.alerts += watch_once(store, policy, due).said
+
+
+def case_to_row(case: Case, now: datetime) -> dict[str, Any]:
+    """One case, as `export cases` and `--json` write it. A wait that runs is breached if it is past due."""
+    first = case.first_response
+    breached_at = case.breached_at
+    if case.status is Status.WAITING and case.due_at is not None and case.due_at < now:
+        breached_at = case.due_at
+    return {
+        "id": case.id,
+        "connector": case.place.connector,
+        "brand": case.place.brand,
+        "account": case.account,
+        "conversation": case.place.conversation,
+        "customer_id": case.place.customer,
+        "customer_handle": case.customer_handle,
+        "opened_at": say_time(case.opened_at),
+        "first_message_id": case.first_message_id,
+        "first_response_message_id": first.message_id if first else None,
+        "first_response_at": say_time(first.at) if first else None,
+        "first_response_seconds": case.first_response_seconds,
+        "first_response_by": first.by if first else None,
+        "first_any_reply_at": say_time(case.first_any_reply_at),
+        "last_message_at": say_time(case.last_message_at),
+        "messages": case.inbound_count,
+        "status": case.status.value,
+        "complaint": case.complaint,
+        "complaint_score": case.complaint_score,
+        "needs_reply": case.needs_reply,
+        "addressed": case.addressed,
+        "public": case.public,
+        "priority": case.priority.value,
+        "target": case.target,
+        "target_seconds": case.target_seconds,
+        "due_at": say_time(case.due_at),
+        "breached_at": say_time(breached_at),
+        "waiting_since": say_time(case.waiting_since),
+        "historic": case.historic,
+        "assignee": case.assignee,
+        "acknowledged_by": case.acknowledged_by,
+    }
+
+
+def export_rows(reader: Reader, what: str, now: datetime) -> Iterator[dict[str, Any]]:
+    """All cases or all messages, oldest first."""
+    if what == "cases":
+        return (case_to_row(row.case, now) for row in reader.cases.everything())
+    return (message_to_json(m) for m in read_messages(reader.connection))
+
+
+def write_jsonl(rows: Iterable[Mapping[str, Any]], out: IO[str]) -> int:
+    """One JSON object a line. Returns how many."""
+    count = 0
+    for row in rows:
+        out.write(json.dumps(row, ensure_ascii=False) + "\n")
+        count += 1
+    return count
+
+
+def write_csv(rows: Iterable[Mapping[str, Any]], out: IO[str]) -> int:
+    """CSV with a head; nested values as JSON; cells that a spreadsheet would run are made text."""
+    writer: csv.DictWriter[str] | None = None
+    count = 0
+    for row in rows:
+        count += 1
+        if writer is None:
+            writer = csv.DictWriter(out, list(row), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow({k: _cell(v) for k, v in row.items()})
+    return count
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return "'" + value
+    return value

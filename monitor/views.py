@@ -1,0 +1,223 @@
+"""What the commands show: tables for people, the same rows as JSON for programs.
+
+Strangers' texts are made inert before they reach a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from monitor.policy import Policy
+from monitor.store.cases import Row
+from monitor.store.store import Reader
+from monitor.telling import outcome_of
+from monitor.transfer import case_to_row, say_time
+from monitor.watch import said_of
+from rules.case import Status
+from rules.targets import Traits, explain
+from wire.durations import say_duration
+from wire.redact import inert
+
+TEXT_WIDTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One thing to show: rows with the same keys, and a title."""
+
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+
+
+def show(view: View, console: Console, *, as_json: bool) -> None:
+    """A table on a terminal, or one JSON array."""
+    if as_json:
+        console.file.write(json.dumps(list(view.rows), ensure_ascii=False) + "\n")
+        return
+    if not view.rows:
+        console.print(f"{view.title}: nothing")
+        return
+    table = Table(title=view.title, title_justify="left")
+    for column in view.rows[0]:
+        table.add_column(column.replace("_", " "))
+    for row in view.rows:
+        table.add_row(*("" if v is None else escape(inert(str(v), 200)) for v in row.values()))
+    console.print(table)
+
+
+def queue(reader: Reader, now: datetime, limit: int, *, show_dm_text: bool) -> View:
+    """Who waits, the most urgent first."""
+    rows = []
+    for row in reader.cases.waiting(limit):
+        case = row.case
+        message = reader.messages(row.scope).read(case.waiting_message_id or case.first_message_id)
+        text = message.text if message is not None and (case.public or show_dm_text) else "(private)"
+        left = (case.due_at - now).total_seconds() if case.due_at is not None else 0.0
+        rows.append(
+            {
+                "id": case.id,
+                "who": case.customer_handle or case.place.customer,
+                "where": f"{case.place.connector} {'public' if case.public else 'DM'}",
+                "waits": say_duration((now - (case.waiting_since or now)).total_seconds()),
+                "target": f"{say_duration(left)} left" if left >= 0 else f"{say_duration(-left)} late",
+                "due_at": say_time(case.due_at),
+                "priority": case.priority.value,
+                "complaint": case.complaint,
+                "assignee": case.assignee,
+                "text": inert(text, TEXT_WIDTH),
+            }
+        )
+    return View("Who waits", rows)
+
+
+def status(reader: Reader, now: datetime) -> dict[str, Any]:
+    """What the daemon sees now, as one JSON object."""
+    waiting = reader.figures.waiting(now)
+    return {
+        "now": say_time(now),
+        "unanswered": sum(w.count for w in waiting),
+        "overdue": sum(w.overdue for w in waiting),
+        "oldest_waiting_since": say_time(min((w.oldest_since for w in waiting), default=None)),
+        "streams": [
+            {
+                "stream": f"{s.brand}/{s.connector}/{s.account}/{s.name}",
+                "state": "refused" if s.refused else "failing" if s.failing_since else "ok",
+                "seen_through": say_time(s.complete_through),
+                "last_success": say_time(s.succeeded_at),
+                "failures": s.failures,
+                "retry_at": say_time(s.retry_at),
+                "error": s.error,
+            }
+            for s in reader.streams.all()
+        ],
+        "budgets": [
+            {
+                "budget": f"{b.brand}/{b.connector}/{b.account}/{b.name}",
+                "remaining": b.remaining,
+                "limit": b.maximum,
+                "resets_at": say_time(b.resets_at),
+            }
+            for b in reader.streams.budgets()
+        ],
+        "outbox": [{"channel": c, "state": s, "count": n} for c, s, n in reader.outbox.depth()],
+        "dead_letters": reader.outbox.dead_letters(),
+    }
+
+
+def show_status(found: Mapping[str, Any], console: Console) -> None:
+    """The same for people."""
+    console.print(
+        f"[bold]{found['unanswered']}[/bold] unanswered, [bold]{found['overdue']}[/bold] past their target"
+        + (f", the longest since {found['oldest_waiting_since']}" if found["oldest_waiting_since"] else "")
+    )
+    for name in ("streams", "budgets", "outbox"):
+        show(View(name.capitalize(), found[name]), console, as_json=False)
+    if found["dead_letters"]:
+        console.print(f"[red]{found['dead_letters']} dead letters[/red]: see `response-monitor check --send`")
+
+
+def story(reader: Reader, policy: Policy, row: Row, now: datetime) -> dict[str, Any]:
+    """A case's whole story: every message, clock, word, alert and reason."""
+    case = row.case
+    place = case.place
+    messages = reader.messages(row.scope)
+    told = []
+    for part in sorted(messages.parts(place.conversation, place.customer), key=lambda p: p.created_at):
+        message = messages.read(part.id)
+        shown = part.public or policy.show_dm_text
+        told.append(
+            {
+                "at": say_time(part.created_at),
+                "seen_at": say_time(part.seen_at),
+                "from": part.author_handle,
+                "direction": "inbound" if part.inbound else "outbound",
+                "automated": part.automated,
+                "deleted_at": say_time(part.deleted_at),
+                "text": inert(message.text, 500) if message is not None and shown else "(private)",
+                "id": part.id,
+            }
+        )
+    traits = Traits(
+        place.brand,
+        place.connector,
+        case.account,
+        case.public,
+        case.kind,
+        case.complaint,
+        case.addressed,
+        case.needs_reply,
+        case.priority,
+        case.followers,
+    )
+    return {
+        **case_to_row(case, now),
+        "outcome": outcome_of(case),
+        "waits_seconds": (now - case.waiting_since).total_seconds() if case.waiting_since else None,
+        "warnings": [{"share": share, "at": say_time(at)} for share, at in case.warnings],
+        "reasons": list(case.reasons),
+        "targets": list(explain(policy.brand(place.brand).fold.targets, traits).reasons),
+        "look_again_at": say_time(row.look_again_at),
+        "decision": row.reason,
+        "conversation_messages": told,
+        "said_by_operators": [
+            {
+                "at": say_time(a.at),
+                "who": a.who,
+                "word": a.word.value,
+                "until": say_time(a.until),
+                "note": a.note,
+            }
+            for a in reader.cases.said_of(row.scope, place.conversation, place.customer)
+        ],
+        "alerts": [
+            {
+                "made_at": say_time(r.created_at),
+                "stage": r.stage.value,
+                "repeat": r.repeat,
+                "channel": r.channel,
+                "recipient": r.recipient,
+                "state": r.state.value,
+                "ended_at": say_time(r.ended_at),
+                "attempts": r.attempts,
+                "outcome": r.outcome,
+                "caveats": list(r.body.get("caveats", ())),
+            }
+            for r in said_of(reader, row.scope, case)
+        ],
+    }
+
+
+def show_story(found: Mapping[str, Any], console: Console) -> None:
+    """The same for people."""
+    head = found["outcome"] or "waits"
+    if found["status"] == Status.WAITING and found["waits_seconds"] is not None:
+        head = f"waits for {say_duration(found['waits_seconds'])}"
+    console.print(f"[bold]{escape(found['id'])}[/bold]: {escape(head)}")
+    plain = {
+        k: v
+        for k, v in found.items()
+        if not isinstance(v, list | dict) and v is not None and k not in ("id", "outcome")
+    }
+    show(
+        View("The case", [{"what": k.replace("_", " "), "is": v} for k, v in plain.items()]),
+        console,
+        as_json=False,
+    )
+    for key, title in (
+        ("conversation_messages", "What was written"),
+        ("alerts", "What was said to people"),
+        ("said_by_operators", "What operators said"),
+    ):
+        if found[key]:
+            show(View(title, found[key]), console, as_json=False)
+    for key, title in (("reasons", "Why it is judged so"), ("targets", "Why this target")):
+        for reason in found[key]:
+            console.print(f"  {title}: {escape(inert(reason, 300))}")
