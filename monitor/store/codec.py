@@ -28,6 +28,7 @@ _CASE_TIMES = frozenset(
         "snoozed_until",
     }
 )
+_CASE_MAY_BE_MISSING = ("customer_handle", "followers", "reach")
 
 
 def to_us(at: datetime) -> int:
@@ -97,7 +98,8 @@ def case_to_json(case: Case) -> str:
 
 def case_from_json(body: str) -> Case:
     """The case that `case_to_json` wrote."""
-    row = json.loads(body)
+    row: dict[str, Any] = dict.fromkeys(_CASE_MAY_BE_MISSING)
+    row.update(json.loads(body))
     for name in _CASE_TIMES & row.keys():
         row[name] = from_us(row[name])
     row["place"] = Place(*row["place"])
