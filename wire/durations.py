@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-_PATTERN = re.compile(r"(?P<count>\d{1,9}(?:\.\d{1,6})?)\s*(?P<unit>ms|s|m|h|d)")
+_PATTERN = re.compile(r"(?P<count>[0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -21,8 +21,11 @@ def parse_duration(text: Any) -> timedelta:
         return text
     match = _PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f'expected a duration such as "90s", "15m", "12h" or "2d", not {text!r}')
-    return timedelta(seconds=float(match["count"]) * _SECONDS[match["unit"]])
+        raise ValueError(f'expected a duration such as "90s", "15m", "12h" or "2d", not {text!r:.60}')
+    try:
+        return timedelta(seconds=float(match["count"]) * _SECONDS[match["unit"]])
+    except OverflowError:
+        raise ValueError(f"the duration {text!r} is too long; the longest is 999999999d") from None
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]

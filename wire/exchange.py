@@ -14,12 +14,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Buffer, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 CHUNK_BYTES = 64 * 1024
 
@@ -123,11 +126,11 @@ class BoundedTLSSocket(ssl.SSLSocket):
         _arm(self)
         super().do_handshake(block)
 
-    def read(self, len: int = 1024, buffer: Any = None) -> Any:
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # The parameter's name is SSLSocket's.
         """As SSLSocket.read. Raises TimeoutError at the deadline, OSError past the byte budget."""
         _arm(self)
         result = super().read(len, buffer)
-        _count(result if isinstance(result, int) else result.__len__())
+        _count(result if isinstance(result, int) else memoryview(result).nbytes)
         return result
 
     def send(self, data: Buffer, flags: int = 0) -> int:
@@ -202,9 +205,8 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cafile=ca_file)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "not a PEM file of certificates"
             raise ValueError(
-                f"ca_file {ca_file} cannot be used: {reason}; expected a PEM file of certificates"
+                f"ca_file {ca_file} cannot be used{reason(error)}; expected a PEM file of certificates"
             ) from None
     return context
 
@@ -225,9 +227,25 @@ def origin(url: str) -> str:
     except ValueError:
         return "an address that is not a URL"
     host = parts.hostname
-    if parts.scheme not in ("http", "https") or not host or port is None:
+    # The host may come from a redirect: nothing but names and addresses gets into a log.
+    plain = host is not None and all(letter.isalnum() or letter in ".-_:" for letter in host)
+    if parts.scheme not in ("http", "https") or not host or not plain or port is None:
         return "an address that is not a URL"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def reason(error: BaseException) -> str:
+    """What the system or OpenSSL said at the root of an error, with a colon before it: their own fixed
+    words, which hold nothing of the request. Empty where they said nothing."""
+    link: BaseException | None = error
+    for _ in range(8):
+        if link is None:
+            break
+        words = getattr(link, "verify_message", None) or getattr(link, "strerror", None)
+        if isinstance(words, str):
+            return f": {words}"
+        link = link.__cause__ or link.__context__
+    return ""
 
 
 def check_proxy(proxy: str | None) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urljoin
 
 from wire.errors import EdgeError, Malformed, Refused, RetryAt
-from wire.exchange import Bounds, bounded, check_proxy, connect, is_encoded, origin, tls_context
+from wire.exchange import Bounds, bounded, check_proxy, connect, is_encoded, origin, reason, tls_context
 
 if TYPE_CHECKING:
     import socket
@@ -104,7 +104,7 @@ class _Stream:
         except TimeoutError as error:
             raise httpcore.ReadTimeout from error
         except OSError as error:
-            raise httpcore.ReadError from error
+            raise httpcore.ReadError(reason(error)) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         import httpcore
@@ -114,7 +114,7 @@ class _Stream:
         except TimeoutError as error:
             raise httpcore.WriteTimeout from error
         except OSError as error:
-            raise httpcore.WriteError from error
+            raise httpcore.WriteError(reason(error)) from error
 
     def close(self) -> None:
         self._sock.close()
@@ -128,8 +128,9 @@ class _Stream:
             return _Stream(ssl_context.wrap_socket(self._sock, server_hostname=server_hostname))
         except (OSError, ValueError) as error:
             self.close()
-            kind = httpcore.ConnectTimeout if isinstance(error, TimeoutError) else httpcore.ConnectError
-            raise kind from error
+            if isinstance(error, TimeoutError):
+                raise httpcore.ConnectTimeout from error
+            raise httpcore.ConnectError(reason(error)) from error
 
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
@@ -169,7 +170,7 @@ class _Backend:
         except TimeoutError as error:
             raise httpcore.ConnectTimeout from error
         except OSError as error:
-            raise httpcore.ConnectError from error
+            raise httpcore.ConnectError(reason(error)) from error
 
 
 class _Progress:
@@ -239,7 +240,7 @@ class HttpClient:
         form: Mapping[str, str] | None = None,
         time_limit: float,
     ) -> Reply:
-        """Send one request, with at most one of the three bodies, and read the whole answer, whatever its status.
+        """Send one request, with at most one of the three bodies, and read the whole answer.
 
         `time_limit` is in seconds and holds for everything together: name lookup, connecting, TLS, sending,
         headers, body. Userinfo in the URL becomes basic authentication. Raises RetryAt when the line or the
@@ -295,7 +296,9 @@ class HttpClient:
         except httpx.InvalidURL:
             raise Refused("the address is not a valid URL") from None
         except UnicodeError:
-            raise Refused(f"a header or the address for {place} holds characters that HTTP cannot carry") from None
+            raise Refused(
+                f"a header or the address for {place} holds characters that HTTP cannot carry"
+            ) from None
 
     def _read(self, response: httpcore.Response, place: str, url: str) -> Reply:
         headers: dict[str, str] = {}
@@ -304,7 +307,7 @@ class HttpClient:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         if response.status in _REDIRECTS and "location" in headers:
             target = origin(urljoin(url, headers["location"]))
-            raise Refused(f"{place} redirects to {target}, which is not followed; configure the final address")
+            raise Refused(f"{place} redirects to {target}, which is not followed; set the final address")
         try:
             body = self._read_body(response, headers, place)
         except Malformed:
@@ -338,7 +341,7 @@ class HttpClient:
         if isinstance(error, (httpcore.TimeoutException, TimeoutError)):
             return RetryAt(f"{place} did not answer within {time_limit:g} s", accepted_unknown=sent)
         if isinstance(error, httpcore.ConnectError):
-            return RetryAt(f"could not connect to {place}{_os_reason(error)}", accepted_unknown=sent)
+            return RetryAt(f"could not connect to {place}{_words(error)}", accepted_unknown=sent)
         if isinstance(error, httpcore.ProxyError):
             # Its text begins with the proxy's status; the rest is the proxy's own words.
             status = re.match(r"[0-9]{3}\b", str(error))
@@ -346,18 +349,18 @@ class HttpClient:
                 f"the proxy did not connect us to {place}{f' (status {status[0]})' if status else ''}",
                 accepted_unknown=sent,
             )
-        if isinstance(error, (httpcore.NetworkError, httpcore.RemoteProtocolError)):
-            return RetryAt(f"the connection to {place} broke off{_os_reason(error)}", accepted_unknown=sent)
+        if isinstance(error, httpcore.NetworkError):
+            return RetryAt(f"the connection to {place} broke off{_words(error)}", accepted_unknown=sent)
+        if isinstance(error, httpcore.RemoteProtocolError):
+            return RetryAt(f"{place} broke off or did not speak HTTP", accepted_unknown=sent)
         if isinstance(error, (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol)):
-            return Refused(f"the request to {place} cannot be sent: a method or header that HTTP does not allow")
+            return Refused(f"the request to {place} cannot be sent: its method or a header is not valid")
         return RetryAt(f"talking to {place} failed ({type(error).__name__})", accepted_unknown=sent)
 
 
-def _os_reason(error: BaseException) -> str:
-    """What the system said underneath, in its own fixed words, which hold nothing of the request."""
-    cause = error.__cause__
-    reason = getattr(cause, "verify_message", None) or getattr(cause, "strerror", None)
-    return f": {reason}" if reason else ""
+def _words(error: httpcore.NetworkError) -> str:
+    """Why the connection failed: what `_Stream` and `_Backend` found, since nobody else raises these."""
+    return str(error.args[0]) if error.args else ""
 
 
 def _core_url(url: httpx.URL) -> httpcore.URL:

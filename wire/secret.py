@@ -42,6 +42,11 @@ class Secret:
             value = os.environ.get(self.name, "")
             if not value:
                 raise SecretMissing(f"environment variable {self.name} is not set; set it to the secret")
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:
+                # Bytes that are not UTF-8 arrive as surrogates, and could never be sent anywhere.
+                raise SecretMissing(f"environment variable {self.name} is not UTF-8; set it anew") from None
             return value
         if self.source == "credential":
             folder = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -55,10 +60,15 @@ class Secret:
             path = Path(self.name)
         try:
             with path.open("rb") as stream:
-                value = stream.read(_BYTES_MAX).decode("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8"
+                content = stream.read(_BYTES_MAX + 1)
+            value = content.decode("utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            # A ValueError is either of the decoder or of a path that holds a NUL; its text may hold bytes.
+            not_utf8 = isinstance(error, UnicodeDecodeError)
+            reason = getattr(error, "strerror", None) or ("not UTF-8" if not_utf8 else "not a path")
             raise SecretMissing(f"secret file {path} cannot be read: {reason}") from None
+        if len(content) > _BYTES_MAX:
+            raise SecretMissing(f"secret file {path} has more than {_BYTES_MAX} bytes: is it the right one?")
         if not value:
             raise SecretMissing(f"secret file {path} is empty; write the secret into it")
         return value

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.contract import Budget, Surroundings
 from connectors.x.parse import read_json
 from connectors.x.settings import Access, Settings
-from connectors.x.tokens import Pair, TokenFile, origin_of, read_pair
+from connectors.x.tokens import Pair, TokenFile, descends, origin_of, read_pair
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.secret import Secret, SecretMissing
 from wire.sessions import BoundedSession, new_session
@@ -32,8 +32,8 @@ WINDOW = timedelta(minutes=15)
 
 RESET_UNKNOWN = timedelta(seconds=60)
 _NAMES = re.compile(
-    r"\b(since_id|start_time|end_time|pagination_token|next_token|tweet\.fields|post\.fields|"
-    r"dm_event\.fields|user\.fields|expansions|max_results|query|ids|id|username)\b"
+    r"\b(since_id|start_time|pagination_token|next_token|tweet\.fields|post\.fields|dm_event\.fields|"
+    r"user\.fields|expansions|max_results)\b"
 )
 _PROBLEM = re.compile(r"/problems/([a-z0-9-]{1,60})$")
 _LOGGERS = ("tweepy.client", "oauthlib.oauth1.rfc5849", "requests_oauthlib.oauth1_auth")
@@ -46,6 +46,10 @@ class Declined(Refused):
     def __init__(self, reason: str, names: frozenset[str]) -> None:
         super().__init__(reason)
         self.names = names
+
+
+class _Unauthorised(NotAllowed):
+    """X did not take the access token (401): one that rotates may only have ended early."""
 
 
 class Api:
@@ -73,9 +77,9 @@ class Api:
         """
         try:
             return self._get(method, arguments, parameters)
-        except NotAllowed:
+        except _Unauthorised:
             pair = self._pair
-            if pair is None or self._opened().last_status != 401:
+            if pair is None:
                 raise
             self._renew(self._around.clock(), stale=pair)
         return self._get(method, arguments, parameters)
@@ -137,6 +141,8 @@ class Api:
             raise RetryAt(f"X did not answer {what}: {_first_line(error)}") from None
         except (AttributeError, TypeError, ValueError, KeyError, RecursionError):
             # tweepy reads error bodies and reset headers with more trust than they deserve.
+            if (session.last_status or 0) < 400:
+                raise
             raise self._refusal(None, what) from None
         body = read_json(response.content, what)
         _refuse_empty(body, what)
@@ -188,9 +194,9 @@ class Api:
             if stored is not None and stored != stale and stored.fresh(now):
                 self._pair = stored  # another process was quicker
                 return stored
-            spent = (stored or stale).refresh_token if stored or stale else first
-            body = self._exchange(spent)
-            pair = read_pair(body, stored.origin if stored else origin_of(first), now)
+            held = stored if stored is not None or stale is None or not descends(stale, first) else stale
+            body = self._exchange(first if held is None else held.refresh_token)
+            pair = read_pair(body, origin_of(first), now)
             self._pair, self._unsaved = pair, True
             self._tokens.save(pair)
             self._unsaved = False
@@ -210,7 +216,6 @@ class Api:
                 f"{TWEEPY_HOST}/2/oauth2/token",
                 data=form,
                 auth=(name or "", secret) if secret is not None else None,
-                headers={"Authorization": ""} if secret is None else None,
             )
         except requests.RequestException as error:
             raise RetryAt(f"X did not answer {what}: {_first_line(error)}", accepted_unknown=True) from None
@@ -242,12 +247,17 @@ class Api:
         if status is None or 200 <= status < 400:
             return Malformed(f"X answered {what} in a way that cannot be understood ({said})")
         if status == 400:
-            return Declined(f"X refused {what} ({said}): wrong {', '.join(sorted(names)) or 'request'}", names)
+            return Declined(
+                f"X refused {what} ({said}): wrong {', '.join(sorted(names)) or 'request'}", names
+            )
         if status in (401, 403):
             self._client = None  # the next attempt reads the secrets anew
-            return NotAllowed(self._missing(status, problem, what))
+            kind = _Unauthorised if status == 401 else NotAllowed
+            return kind(self._missing(status, problem, what))
         if status == 402 or problem in ("usage-capped", "credits"):
-            return NotAllowed(f"X's credits or monthly cap are used up ({said}): buy credits or raise the cap")
+            return NotAllowed(
+                f"X's credits or monthly cap are used up ({said}): buy credits or raise the cap"
+            )
         if status == 429:
             return RetryAt(f"X's rate limit for {what} is used up", at=self._limited_until(), limited=True)
         if status >= 500 or status == 408:
@@ -276,7 +286,9 @@ class Api:
             return f"X does not let @{handle} read direct messages ({status}): {needed}"
         if problem in ("client-forbidden", "client-not-enrolled"):
             return f"X does not let this app use {what} ({status}): attach the app to a project with access"
-        scopes = ": authorise again with the scopes tweet.read and users.read" if access is Access.OAUTH2 else ""
+        scopes = (
+            ": authorise again with the scopes tweet.read and users.read" if access is Access.OAUTH2 else ""
+        )
         return f"X does not let @{handle} use {what} ({status}, missing permission of the app){scopes}"
 
     def _limited_until(self) -> datetime:

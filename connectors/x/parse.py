@@ -69,7 +69,7 @@ def snowflake(at: datetime) -> int:
 
 
 def time_of(id: int) -> datetime:
-    """When X gave that id, to the millisecond. Ids from before 2010-11-04 are not dated: they read as then."""
+    """When X gave that id, to the millisecond. Ids from before 2010-11-04 read as of then."""
     seconds, milliseconds = divmod((id >> 22) + EPOCH_MS, 1000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
 
@@ -154,6 +154,7 @@ def _post(
     native = item.get("id")
     number = _number(native, now)
     found.ids.append(number)
+    native = str(native)
     references = item.get("referenced_tweets") or item.get("referenced_posts") or ()
     parent = None
     for reference in references if type(references) is list else ():

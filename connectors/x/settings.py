@@ -16,7 +16,7 @@ _OAUTH2 = ("client_id", "refresh_token")
 
 
 class Access(StrEnum):
-    """How we prove who we are to X: as the user (1.0a, or 2.0 with tokens that rotate), or as the app only."""
+    """How we prove who we are to X: as the user (1.0a, or 2.0 with rotating tokens), or as the app only."""
 
     OAUTH1 = "oauth1"
     OAUTH2 = "oauth2"
@@ -142,7 +142,7 @@ class Settings(BaseModel):
     overlap: Margin = Field(
         default=timedelta(seconds=60),
         description=(
-            "How far back each reading looks again, for posts that X shows late (X charges a post once a day)."
+            "How far back each reading looks again, for posts that X shows late (X charges them once a day)."
         ),
     )
     daily_read_budget: int | None = Field(

@@ -1,4 +1,4 @@
-"""OAuth 2.0 tokens that rotate: X takes each refresh token once, so the new pair is on disk before it is used.
+"""OAuth 2.0 tokens that rotate: X takes each refresh token once, so the next one is on disk before its use.
 
 One file an account in the state folder, 0600. It wins over the config, unless the config's first refresh
 token changed: then somebody has authorised again.
@@ -76,8 +76,7 @@ class TokenFile:
                 pair = Pair(**json.loads(stream.read(_BYTES_MAX)))
             datetime.fromisoformat(pair.expires_at)
             datetime.fromisoformat(pair.refreshed_at)
-            salt, _, digest = pair.origin.partition("$")
-            same = hmac.compare_digest(_digest(salt, first), digest)
+            same = descends(pair, first)
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, AttributeError, RecursionError):
@@ -135,6 +134,12 @@ def origin_of(first: str) -> str:
     """A salted hash by which the config's refresh token is known again, without being kept."""
     salt = secrets.token_hex(16)
     return f"{salt}${_digest(salt, first)}"
+
+
+def descends(pair: Pair, first: str) -> bool:
+    """Whether the pair came from that refresh token of the config."""
+    salt, _, digest = pair.origin.partition("$")
+    return hmac.compare_digest(_digest(salt, first), digest)
 
 
 def read_pair(body: Mapping[str, Any], origin: str, now: datetime) -> Pair:

@@ -94,7 +94,7 @@ def test_all_series_of_a_histogram_have_the_same_edges(store: Store, path: Path)
 
 
 def test_streams_accounts_budgets_and_waits_are_shown(store: Store, path: Path) -> None:
-    """One sees of each stream whether it can be read, when it last was, how far, and what is left to spend."""
+    """One sees of each stream whether it can be read, when it was, how far, and what is left to spend."""
     with store.transaction("test"):
         scope = store.make_scope("acme", "x")
         for name in ("mentions", "dms"):
@@ -332,9 +332,9 @@ def test_everything_that_is_counted_is_shown() -> None:
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
                 continue
             where, name = node.func, node.args[0]
-            if ast.unparse(where.value).endswith("figures") and isinstance(name, ast.Constant):
-                if where.attr in ("count", "observe"):
-                    counted[str(name.value)] = Kind.HISTOGRAM if where.attr == "observe" else Kind.COUNTER
+            by_figures = where.attr in ("count", "observe") and ast.unparse(where.value).endswith("figures")
+            if by_figures and isinstance(name, ast.Constant):
+                counted[str(name.value)] = Kind.HISTOGRAM if where.attr == "observe" else Kind.COUNTER
     assert counted == {name: doc.kind for name, doc in STORED.items()}
 
 
