@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urljoin
 
 from wire.errors import EdgeError, Malformed, Refused, RetryAt
-from wire.exchange import Bounds, bounded, check_proxy, connect, is_encoded, origin, reason, tls_context
+from wire.exchange import BoundedTLSSocket, Bounds, bounded, check_proxy, connect, is_encoded, origin, reason, tls_context
 
 if TYPE_CHECKING:
     import socket
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import httpx
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_IDLE_SECONDS_MAX = 5.0
-"""How long an unused connection is kept: longer, and it often breaks right when it is used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +107,9 @@ class _Stream:
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         import httpcore
 
+        if not buffer:
+            # The end of a request without a body: asking the socket would only tell that it closed since.
+            return
         try:
             self._sock.sendall(buffer)
         except TimeoutError as error:
@@ -135,21 +136,8 @@ class _Stream:
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
             # httpcore asks it which protocol was negotiated; only HTTP/1.1 is offered.
-            return self._sock if hasattr(self._sock, "selected_alpn_protocol") else None
-        if info == "is_readable":
-            return _has_input(self._sock)
+            return self._sock if isinstance(self._sock, BoundedTLSSocket) else None
         return self._sock if info == "socket" else None
-
-
-def _has_input(sock: socket.socket) -> bool:
-    """Whether an idle connection has something to say, which can only be that it was closed."""
-    import select
-
-    if sock.fileno() < 0:
-        return True
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 class _Backend:
@@ -205,9 +193,11 @@ class HttpClient:
         context = tls_context(options.ca_file)
         backend = cast("httpcore.NetworkBackend", _Backend())
         self._pool: httpcore.ConnectionPool
+        # No connection is kept: an idle one often breaks right when it is used again, and then nobody knows
+        # whether a post was accepted. What goes through here is seldom enough for a handshake each.
         if options.proxy is None:
             self._pool = httpcore.ConnectionPool(
-                ssl_context=context, keepalive_expiry=_IDLE_SECONDS_MAX, network_backend=backend
+                ssl_context=context, max_keepalive_connections=0, network_backend=backend
             )
         else:
             proxy = httpx.URL(options.proxy)
@@ -215,7 +205,7 @@ class HttpClient:
                 proxy_url=_core_url(proxy),
                 proxy_auth=(proxy.username, proxy.password) if proxy.userinfo else None,
                 ssl_context=context,
-                keepalive_expiry=_IDLE_SECONDS_MAX,
+                max_keepalive_connections=0,
                 network_backend=backend,
             )
 
@@ -292,6 +282,7 @@ class HttpClient:
                 every["authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
             every.update(headers)
             every["accept-encoding"] = "identity"
+            every["connection"] = "close"
             return httpx.Request(method, target, headers=every, content=None if body is None else body[0])
         except httpx.InvalidURL:
             raise Refused("the address is not a valid URL") from None

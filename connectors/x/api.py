@@ -308,11 +308,11 @@ def _refuse_empty(body: Mapping[str, Any], what: str) -> None:
     if type(errors) is not list or not errors:
         raise Malformed(f"X answered {what} with neither data, nor meta, nor errors")
     problems = {_problem(e) for e in errors if type(e) is dict}
+    if what == "tweets" and problems <= {"not-authorized-for-resource", "resource-not-found"}:
+        return  # a look-up of which nothing is left
     if problems & {"not-authorized-for-resource", "client-forbidden"}:
         raise NotAllowed(f"X does not let us see {what}: the account is protected, blocked or suspended")
     if "resource-not-found" in problems:
-        if what == "tweets":
-            return  # a look-up of which nothing is left
         raise Refused(f"X knows nobody for {what}: the account was renamed or deleted")
     raise RetryAt(f"X failed on {what} ({', '.join(sorted(p for p in problems if p)) or 'no reason'})")
 

@@ -217,7 +217,7 @@ class XConnector:
             credentials_expire_at=self._api.credentials_expire_at,
             notes=tuple(notes),
         )
-        self._ledger.charge("identity", [(f"u{id}", USER_USD)], self._around.clock())
+        self._ledger.charge_later(f"u{id}", USER_USD, self._around.clock())
         return self._me
 
     def _known_identity(self) -> Reader:

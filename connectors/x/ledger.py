@@ -31,6 +31,7 @@ class Ledger:
     _day: date | None = None
     _reads: dict[str, int] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
+    _owed: tuple[int, float] = (0, 0.0)
 
     def restore(self, stream: str, day: str | None, reads: int, now: datetime) -> None:
         """Take over what the stream's cursor knows of today."""
@@ -50,7 +51,12 @@ class Ledger:
             reads += 1
             cost += price
         self._reads[stream] = self._reads.get(stream, 0) + reads
-        return reads, round(cost, 6)
+        owed, self._owed = self._owed, (0, 0.0)
+        return reads + owed[0], round(cost + owed[1], 6)
+
+    def charge_later(self, resource: str, price: float, now: datetime) -> None:
+        """Count what was read beside a page (who we are); the next page reports it."""
+        self._owed = self.charge("beside", [(resource, price)], now)
 
     def today(self, stream: str, now: datetime) -> tuple[str, int]:
         """The day and the stream's reads in it, for its cursor."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from pathlib import Path
 
 from monitor.metrics import METRICS
+from tests.needs import needs
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 _NAME = re.compile(r"response_monitor_[a-z0-9_]+")
@@ -38,12 +41,30 @@ def test_example_queries_ask_for_metrics_that_exist() -> None:
     assert named - known == set()
 
 
+def queries() -> list[str]:
+    """The example queries: one begins on each line that is not indented."""
+    blocks = re.findall(r"```promql\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    return [query for block in blocks for query in re.split(r"\n(?!\s)", block.strip())]
+
+
 def test_every_metric_has_an_example_query() -> None:
     """Nobody has to work out alone how a figure is asked for."""
-    text = DOCS.read_text(encoding="utf-8")
-    queries = "\n".join(re.findall(r"```promql\n(.*?)```", text, re.DOTALL))
-    queries += "\n".join(row.rsplit("|", 2)[1] for row in text.splitlines() if _ROW.match(row))
-    asked = set(_NAME.findall(queries))
+    asked = set(_NAME.findall("\n".join(queries())))
     for doc in METRICS:
         names = {doc.name, f"{doc.name}_bucket", f"{doc.name}_sum", f"{doc.name}_count"}
         assert names & asked, doc.name
+
+
+def test_example_queries_are_valid(tmp_path: Path) -> None:
+    """A query copied out of the docs is one that Prometheus understands."""
+    rules = [{"record": f"example:{n}", "expr": query} for n, query in enumerate(queries())]
+    path = tmp_path / "examples.json"  # JSON is YAML too
+    path.write_text(json.dumps({"groups": [{"name": "examples", "rules": rules}]}), encoding="utf-8")
+    done = subprocess.run(
+        [needs("promtool"), "check", "rules", "--lint=none", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

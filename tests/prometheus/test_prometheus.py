@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -82,16 +83,14 @@ def test_alert_rules_fire_when_they_should_and_only_then() -> None:
 
 
 def test_rule_tests_would_notice(tmp_path: Path) -> None:
-    """A rule that can never fire is caught, for each of them."""
+    """A rule that can never fire is caught by the rules' own tests, for each of them."""
     text = RULES.read_text(encoding="utf-8")
+    muted = re.sub(r"expr: [^\n]*(\n {10}[^\n]*)*", "expr: vector(0) > 1", text)
+    (tmp_path / RULES.name).write_text(muted, encoding="utf-8")
     (tmp_path / "tests.yml").write_text((FOLDER / "tests.yml").read_text(encoding="utf-8"), encoding="utf-8")
-    blocks = text.split("      - alert: ")
-    for number in range(1, len(blocks)):
-        muted = re.sub(r"expr: [^\n]*(\n {10}[^\n]*)*", "expr: vector(0) > 1", blocks[number], count=1)
-        broken = "      - alert: ".join((*blocks[:number], muted, *blocks[number + 1 :]))
-        (tmp_path / RULES.name).write_text(broken, encoding="utf-8")
-        done = promtool("test", "rules", str(tmp_path / "tests.yml"))
-        assert done.returncode != 0, blocks[number].splitlines()[0]
+    done = promtool("test", "rules", str(tmp_path / "tests.yml"))
+    missed = set(re.findall(r"alertname: (\w+)", (done.stdout + done.stderr).decode()))
+    assert missed == set(re.findall(r"- alert: (\w+)", text))
 
 
 def known_names() -> set[str]:
@@ -218,15 +217,11 @@ def test_a_real_prometheus_scrapes_it(
         with prometheus(tmp_path, server.port) as address:
             end = stopwatch() + SCRAPED_WITHIN_SECONDS
             while not (up := ask(address, 'up{job="response-monitor"} == 1')) and stopwatch() < end:
-                pass
+                threading.Event().wait(0.1)
             log = (tmp_path / "prometheus.log").read_text(encoding="utf-8")
             assert up, log
             [breaches] = ask(address, "response_monitor_breaches_total")
             [within] = ask(
-                address,
-                'response_monitor_first_response_seconds_bucket{le="900"}'
-                " / ignoring (le) response_monitor_first_response_seconds_count",
-            ) or ask(
                 address,
                 'response_monitor_first_response_seconds_bucket{le="900.0"}'
                 " / ignoring (le) response_monitor_first_response_seconds_count",

@@ -37,7 +37,7 @@ def verify(folder: Path, text: str) -> tuple[int, str]:
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    """Nothing in the unit is a typing error or too new for Debian's systemd, which would ignore it silently."""
+    """Nothing in the unit is mistyped or too new for Debian's systemd, which would pass over it silently."""
     text = UNIT.read_text(encoding="utf-8")
     assert verify(tmp_path, text) == (0, "")
     _, complaint = verify(tmp_path, text.replace("PrivateTmp=", "PrivateTemp="))

@@ -84,6 +84,7 @@ def serve(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[RawServ
     listener = socket.create_server(("127.0.0.1", 0))
     server = RawServer(listener.getsockname()[1], "http" if tls is None else "https")
     threads: list[threading.Thread] = []
+    socks: list[socket.socket] = []
 
     def talk(sock: socket.socket) -> None:
         # A client that breaks off is what these tests are about.
@@ -102,6 +103,7 @@ def serve(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[RawServ
             except OSError:
                 return
             server.connections += 1
+            socks.append(sock)
             thread = threading.Thread(target=talk, args=(sock,), daemon=True)
             threads.append(thread)
             thread.start()
@@ -116,6 +118,9 @@ def serve(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[RawServ
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         accepting.join(5)
+        for sock in socks:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join(5)
 

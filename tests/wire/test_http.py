@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import struct
@@ -242,7 +243,7 @@ def test_a_gzip_bomb_is_not_unpacked(client: HttpClient) -> None:
         (b"Content-Length: 99999999999999999999\r\n\r\n", bytes(65536)),
         (b"\r\n", bytes(65536)),
         (b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + bytes(65536) + b"\r\n"),
-        (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n" * 10_000),
+        (b"Transfer-Encoding: chunked\r\n\r\n", (b"1;" + b"x" * 200 + b"\r\na\r\n") * 100),
     ],
 )
 def test_a_gigabyte_is_not_read(client: HttpClient, head: bytes, chunk: bytes) -> None:
@@ -281,20 +282,14 @@ def test_the_status_of_an_error_counts_more_than_its_body(client: HttpClient, sc
     assert (reply.status, reply.body) == (503, b"")
 
 
-def test_a_connection_is_used_again(client: HttpClient) -> None:
-    """Two requests in a row need one connection."""
-    with serve(saying(answer(b"ok"))) as server:
-        for _ in range(2):
-            assert client.request("GET", server.url, time_limit=5).body == b"ok"
-        assert server.connections == 1
-
-
-def test_a_connection_that_was_closed_meanwhile_is_replaced(client: HttpClient) -> None:
-    """A server that closes after each answer is no trouble."""
-    with serve(saying_once(answer(b"ok"))) as server:
-        for _ in range(3):
-            assert client.request("GET", server.url, time_limit=5).body == b"ok"
-        assert server.connections == 3
+def test_no_connection_is_used_twice(client: HttpClient) -> None:
+    """A post never fails, with its fate unknown, because a kept connection had been closed meanwhile."""
+    for script in (saying(answer(b"ok")), saying_once(answer(b"ok"))):
+        with serve(script) as server:
+            for _ in range(3):
+                assert client.request("POST", server.url, content=b"x", time_limit=5).body == b"ok"
+            assert server.connections == 3
+        assert all(b"connection: close" in request.lower() for request in server.requests)
 
 
 @pytest.mark.parametrize(
@@ -422,9 +417,15 @@ def test_an_answer_that_is_not_json_is_malformed(body: bytes, word: str) -> None
     assert "hush" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("body", "value"), [
-    (b'"\\ud800"', "\ud800"), (b"18446744073709551616", 2**64), (b"\xef\xbb\xbf1.5", 1.5), (b'"\\u0000"', "\x00"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'"\\ud800"', "\ud800"),
+        (b"18446744073709551616", 2**64),
+        (b"\xef\xbb\xbf1.5", 1.5),
+        (b'"\\u0000"', "\x00"),
+    ],
+)
 def test_odd_json_is_still_json(body: bytes, value: object) -> None:
     """Lone surrogates, NUL, large numbers and a byte order mark are read as they are."""
     assert Reply(200, {}, body).json() == value
@@ -433,10 +434,8 @@ def test_odd_json_is_still_json(body: bytes, value: object) -> None:
 @given(st.binary())
 def test_any_body_is_json_or_malformed(body: bytes) -> None:
     """No body can raise anything that nobody expects."""
-    try:
+    with contextlib.suppress(Malformed):
         json.dumps(Reply(200, {}, body).json())
-    except Malformed:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -467,9 +466,9 @@ def test_retry_after_never_leads_beyond_its_limit(value: str, limit: float) -> N
     assert at is None or NOW <= at <= NOW + timedelta(seconds=limit)
 
 
-@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 1, 1), timezones=st.just(UTC)))
-def test_every_http_date_is_understood(moment: datetime) -> None:
+@given(st.integers(-(10**9), 10**11))
+def test_every_http_date_is_understood(seconds: int) -> None:
     """A date means that date, between now and the limit."""
-    moment = moment.replace(microsecond=0)
+    moment = NOW + timedelta(seconds=seconds)
     expected = min(max(moment, NOW), NOW + timedelta(hours=1))
     assert retry_at({"retry-after": format_datetime(moment, usegmt=True)}, NOW) == expected
