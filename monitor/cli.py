@@ -127,6 +127,7 @@ def run(config: ConfigOption = None, pretended_time: ClockOption = None) -> None
     from monitor.load import ConfigError, secret_values
     from monitor.logs import set_up
     from monitor.store.database import StoreError
+    from monitor.web import WebError
     from wire.secret import SecretMissing
 
     os.umask(0o077)
@@ -142,7 +143,7 @@ def run(config: ConfigOption = None, pretended_time: ClockOption = None) -> None
         daemon.run()
     except ConfigError as error:
         _fail(str(error), USAGE)
-    except (StoreError, AlreadyRunning, SecretMissing, ValueError, OSError) as error:
+    except (StoreError, AlreadyRunning, WebError, SecretMissing, ValueError, OSError) as error:
         _fail(str(error))
 
 

@@ -144,7 +144,7 @@ class Daemon:
         if problems:
             raise ConfigError(problems)
         self.state_folder = self.config.monitor.folder(config_path)
-        self.metrics = ProcessMetrics()
+        self.metrics = ProcessMetrics(clock.now)
         self._accounts: list[AccountWorker] = []
         self._channels: dict[str, ChannelWorker] = {}
         self._last_beat = float("-inf")
@@ -233,6 +233,8 @@ class Daemon:
         late = self._clock.stopwatch() - self._last_beat
         if late <= READY_WITHIN_SECONDS:
             return []
+        if late == float("inf"):
+            return ["the deadline loop has not read the store yet"]
         return [f"the deadline loop has not read the store for {late:.0f} s"]
 
     # Start, reload, stop.
@@ -268,7 +270,11 @@ class Daemon:
         from monitor.web.app import WebState, make_app
         from monitor.web.server import WebServer
 
-        self.metrics.registry.register(StoreCollector(lambda: read_store(path), self._clock.now))
+        self.metrics.registry.register(
+            StoreCollector(
+                lambda: read_store(path), self._clock.now, lambda: self._core.policy.response_buckets
+            )
+        )
         app = make_app(self.metrics.registry, WebState(self.ready))
         self._web = WebServer(app, self.config.web.host, self.config.web.port)
         self._web.start()

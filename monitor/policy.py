@@ -18,6 +18,7 @@ from rules.case import FoldPolicy
 from rules.meaning.contract import Priority, Verdict
 from rules.meaning.judge import Judge, make_judge
 from rules.meaning.pack import Pack
+from rules.meaning.patterns import pattern_from_mapping
 from rules.meaning.policy import MeaningPolicy
 from rules.meaning.relevance import addresses_brand
 from rules.meaning.sentiment import Sentiment, vader
@@ -166,7 +167,16 @@ def _brand(
         keywords=tuple(brand.keywords),
         handles=frozenset(handles),
         exclusions=tuple(brand.exclusions),
+        context=tuple(brand.context),
         complaint_threshold=config.rules.complaint_threshold,
+        patterns=tuple(
+            pattern_from_mapping(row, f"rules.patterns[{number}]")
+            for number, row in enumerate(config.rules.patterns)
+        ),
+        followers_high=config.rules.followers_high,
+        followers_urgent=config.rules.followers_urgent,
+        reach_high=config.rules.reach_high,
+        reach_urgent=config.rules.reach_urgent,
     )
     return BrandPolicy(
         name=name,

@@ -11,21 +11,25 @@ from pydantic import BeforeValidator
 _PATTERN = re.compile(r"(?P<count>[0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
+_LONGEST_SECONDS = 36525 * 86400
+"""A century: any longer, and adding it to a time may leave the calendar."""
+
 
 def parse_duration(text: Any) -> timedelta:
     """Read "90s", "15m", "12h", "2d", "1.5h" or "500ms".
 
-    A bare number is refused, since its unit could only be guessed. Raises ValueError with an example.
+    A bare number is refused, since its unit could only be guessed, and so is more than a century. Raises
+    ValueError with an example.
     """
     if isinstance(text, timedelta):
         return text
     match = _PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f'expected a duration such as "90s", "15m", "12h" or "2d", not {text!r:.60}')
-    try:
-        return timedelta(seconds=float(match["count"]) * _SECONDS[match["unit"]])
-    except OverflowError:
-        raise ValueError(f"the duration {text!r} is too long; the longest is 999999999d") from None
+    seconds = float(match["count"]) * _SECONDS[match["unit"]]
+    if seconds > _LONGEST_SECONDS:
+        raise ValueError(f"the duration {text!r} is too long; the longest is 36525d")
+    return timedelta(seconds=seconds)
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -216,7 +216,10 @@ def _system_has_authorities() -> bool:
     paths = ssl.get_default_verify_paths()
     if paths.cafile is not None:
         return True
-    return paths.capath is not None and any(os.scandir(paths.capath))
+    return paths.capath is not None and bool(os.listdir(paths.capath))
+
+
+_NO_URL = "an address that is not a URL"
 
 
 def origin(url: str) -> str:
@@ -225,13 +228,21 @@ def origin(url: str) -> str:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
-        return "an address that is not a URL"
+        return _NO_URL
     host = parts.hostname
     # The host may come from a redirect: nothing but names and addresses gets into a log.
     plain = host is not None and all(letter.isalnum() or letter in ".-_:" for letter in host)
     if parts.scheme not in ("http", "https") or not host or not plain or port is None:
-        return "an address that is not a URL"
+        return _NO_URL
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def redirect_origin(url: str, location: str) -> str:
+    """Where a redirect with this Location leads to, as `origin` says it."""
+    try:
+        return origin(urljoin(url, location))
+    except ValueError:
+        return _NO_URL
 
 
 def reason(error: BaseException) -> str:

@@ -12,10 +12,21 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from wire.errors import EdgeError, Malformed, Refused, RetryAt
-from wire.exchange import BoundedTLSSocket, Bounds, bounded, check_proxy, connect, is_encoded, origin, reason, tls_context
+from wire.exchange import (
+    BoundedTLSSocket,
+    Bounds,
+    bounded,
+    check_proxy,
+    connect,
+    is_encoded,
+    origin,
+    reason,
+    redirect_origin,
+    tls_context,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -297,7 +308,7 @@ class HttpClient:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         if response.status in _REDIRECTS and "location" in headers:
-            target = origin(urljoin(url, headers["location"]))
+            target = redirect_origin(url, headers["location"])
             raise Refused(f"{place} redirects to {target}, which is not followed; set the final address")
         try:
             body = self._read_body(response, headers, place)

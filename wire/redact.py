@@ -69,10 +69,10 @@ def _forms(secret: str) -> set[str]:
 _NEWLINE = " ⏎ "
 
 # Terminal sequences: CSI; strings that run up to their terminator (OSC, DCS, SOS, PM, APC); two-letter ones.
-# No part can match what the next one begins with, so that the time is linear in the text's length.
+# A string does not reach over the start of another one, so that the time is linear in the text's length.
 _TERMINAL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]"
 )
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -29,6 +28,7 @@ from wire.exchange import (
     is_encoded,
     origin,
     reason,
+    redirect_origin,
     tls_context,
 )
 from wire.http import HttpOptions
@@ -173,6 +173,8 @@ def _explain(
         return requests.exceptions.SSLError(f"TLS with {place} failed{reason(error)}", request=request)
     if isinstance(error, (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL)):
         return type(error)(f"the request to {place} cannot be sent", request=request)
+    if isinstance(error, UnicodeError):
+        return requests.exceptions.InvalidHeader(f"the request to {place} cannot be sent", request=request)
     return requests.exceptions.ConnectionError(
         f"the connection to {place} failed{reason(error)}", request=request
     )
@@ -226,10 +228,16 @@ class BoundedSession(requests.Session):
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """As Session.prepare_request, with the base URL exchanged first, so that signatures are of the
-        address that is really called."""
+        address that is really called. No error repeats the URL or a header."""
         moved = copy.copy(request)
         moved.url = self._moved(request.url or "")
-        prepared = super().prepare_request(moved)
+        place = origin(moved.url)
+        if not place.startswith("http"):
+            raise requests.exceptions.InvalidURL("the address is not an http:// or https:// URL")
+        try:
+            prepared = super().prepare_request(moved)
+        except requests.RequestException as error:
+            raise type(error)(f"the request to {place} cannot be sent") from None
         prepared.headers["Accept-Encoding"] = "identity"
         return prepared
 
@@ -257,9 +265,15 @@ class BoundedSession(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """As Session.get_redirect_target. Raises RedirectRefused if it leads to another origin."""
-        target = super().get_redirect_target(resp)
+        here = origin(resp.url)
+        try:
+            target = super().get_redirect_target(resp)
+        except UnicodeError:
+            raise RedirectRefused(
+                f"{here} redirects to an address that is not a URL", response=resp
+            ) from None
         if target is not None:
-            here, there = origin(resp.url), origin(urljoin(resp.url, target))
+            there = redirect_origin(resp.url, target)
             if here != there:
                 raise RedirectRefused(f"{here} redirects to {there}, which is not followed", response=resp)
         return target

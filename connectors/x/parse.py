@@ -187,7 +187,7 @@ def _post(
         conversation=_id(item.get("conversation_id")) or first,
         author=author,
         text=text,
-        created_at=time_of(int(first)) if edited else written,
+        created_at=_first_written(first, written) if edited else written,
         parent=parent,
         to=(to,) if to is not None and to != author_id else (),
         edited_at=written if edited else None,
@@ -271,6 +271,12 @@ def _history(item: Mapping[str, Any], native: str) -> tuple[str, tuple[str, ...]
         return native, ()
     ids = sorted({native, *(h for h in history if _id(h) is not None)}, key=int)
     return ids[0], tuple(ids[1:])
+
+
+def _first_written(first: str, newest: datetime) -> datetime:
+    """When an edited post was first written, as exact as X says times: its own are to the whole second."""
+    at = time_of(int(first))
+    return at.replace(microsecond=0) if newest.microsecond == 0 else at
 
 
 def _mentions(entities: Any, note: Any) -> tuple[str, ...]:

@@ -320,7 +320,8 @@ def test_the_table_says_what_is_shown(store: Store, path: Path) -> None:
 def test_openmetrics_is_well_formed(store: Store, path: Path) -> None:
     """Prometheus, which asks for OpenMetrics, can read every line of it."""
     encode, _ = choose_encoder("application/openmetrics-text;version=1.0.0")
-    families = list(read_openmetrics(encode(full_registry(store, path)).decode()))
+    text = encode(full_registry(store, path)).decode()
+    families = list(read_openmetrics(text))  # type: ignore[no-untyped-call]
     assert "response_monitor_breaches" in {family.name for family in families}
 
 

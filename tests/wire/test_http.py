@@ -212,7 +212,7 @@ def test_an_unknown_name_has_done_nothing(client: HttpClient) -> None:
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See", "307 Temporary", "308 Permanent"])
 @pytest.mark.parametrize(
-    "target", ["http://169.254.169.254/hush", "/hush", "//evil.example\x1b[31m/", "ftp://x/"]
+    "target", ["http://169.254.169.254/hush", "/hush", "//evil.example\x1b[31m/", "ftp://x/", "http://[::1"]
 )
 def test_a_redirect_is_not_followed(client: HttpClient, status: str, target: str) -> None:
     """A redirect, be it to a link-local address, is refused and said; nothing of its path is repeated."""

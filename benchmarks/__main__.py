@@ -1,0 +1,41 @@
+"""Run the benchmarks: `python -m benchmarks [--json] [NAME …]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import deadlines, idle, ingesting
+
+ALL: dict[str, Callable[[], dict[str, Any]]] = {
+    "ingest": ingesting.full_path,
+    "thread": ingesting.long_thread,
+    "due_check": deadlines.due_check,
+    "due_to_post": deadlines.due_to_post,
+    "idle": idle.idle_daemon,
+}
+
+
+def main() -> None:
+    """Run those that are named, all by default."""
+    parser = argparse.ArgumentParser(description="measured ratios")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("names", nargs="*", choices=[[], *ALL], metavar="NAME", help=", ".join(ALL))
+    words = parser.parse_args()
+    found: dict[str, Any] = {}
+    for name in words.names or ALL:
+        found[name] = ALL[name]()
+        if not words.json:
+            print(f"{name}")
+            for key, value in found[name].items():
+                print(f"  {key:<42} {value}")
+            sys.stdout.flush()
+    if words.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

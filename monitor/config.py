@@ -1,0 +1,350 @@
+"""What may stand in monitor.toml: the models, and nothing that reads files (`load.py` does).
+
+Connectors' and channels' own settings are their modules' models; they are validated by `load.py`, which
+imports a module only if the config names it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import re2
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from rules.meaning.contract import Priority
+from rules.meaning.patterns import pattern_from_mapping
+from rules.message import Kind
+from wire.durations import Duration
+from wire.secret import Secret
+
+StageName = Literal["warning", "breach", "cleared", "trouble"]
+STAGES: tuple[StageName, ...] = ("warning", "breach", "cleared", "trouble")
+
+
+class _Model(BaseModel):
+    """Unknown keys are errors, so that a typing error is seen; nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError('expected a time zone such as "Europe/Berlin"') from None
+    return name
+
+
+def _regex(pattern: str) -> str:
+    try:
+        re2.compile(pattern)
+    except re2.error as error:
+        raise ValueError(f"is no regular expression of RE2: {error}") from None
+    return pattern
+
+
+def _from_second(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=1):
+        raise ValueError('expected at least "1s"')
+    return value
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+PositiveDuration = Annotated[Duration, AfterValidator(_from_second)]
+Regex = Annotated[str, AfterValidator(_regex)]
+Phrase = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class MonitorConfig(_Model):
+    """[monitor]: the daemon itself."""
+
+    state_folder: Path | None = Field(
+        default=None,
+        description="Where the database and rotating tokens are kept; default: systemd's StateDirectory, else "
+        '"state" beside this file.',
+    )
+    time_zone: Annotated[str, AfterValidator(_zone)] = Field(
+        default="UTC", description="The team's time zone, for times in alerts."
+    )
+    look_back: PositiveDuration = Field(
+        default=timedelta(days=7),
+        description="How far the first run reads back. What it finds is stored and never alerted on.",
+    )
+    log: Literal["auto", "console", "json"] = Field(
+        default="auto", description="The log's form; auto is key=value on a terminal and JSON elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What is logged: this and worse."
+    )
+
+    def folder(self, config_path: Path) -> Path:
+        """The state folder, with its default worked out."""
+        if self.state_folder is not None:
+            return (config_path.parent / self.state_folder).absolute()
+        given = os.environ.get("STATE_DIRECTORY")
+        return Path(given) if given else (config_path.parent / "state").absolute()
+
+
+class HttpConfig(_Model):
+    """[http]: how we talk to platforms and channels."""
+
+    proxy: str | None = Field(default=None, description="A proxy's URL; the environment's is not used.")
+    ca_file: Path | None = Field(
+        default=None, description="Certificate authorities in PEM, trusted beside the system's."
+    )
+    time_limit: PositiveDuration = Field(
+        default=timedelta(seconds=15), description="The most that one exchange may take, as a whole."
+    )
+
+
+class WebConfig(_Model):
+    """[web]: metrics and health."""
+
+    enabled: bool = Field(default=True, description="Serve /metrics, /healthz and /readyz.")
+    listen: str = Field(default="127.0.0.1:9464", description="Address and port; there is no password on it.")
+
+    @model_validator(mode="after")
+    def _readable(self) -> WebConfig:
+        host, colon, port = self.listen.rpartition(":")
+        try:
+            ip_address(host.strip("[]"))
+            valid = bool(colon) and 0 <= int(port) <= 65535
+        except ValueError:
+            valid = False
+        if not valid:
+            raise ValueError(
+                f'listen: expected an address and a port such as "127.0.0.1:9464", not {self.listen!r}'
+            )
+        return self
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def is_public(self) -> bool:
+        """Whether others than this machine can reach it."""
+        return not ip_address(self.host).is_loopback
+
+
+class HeartbeatConfig(_Model):
+    """[heartbeat]: a dead man's switch."""
+
+    url: Secret | None = Field(
+        default=None,
+        description="Pinged while the deadline loop and every stream are well; its silence is the alarm.",
+    )
+    every: PositiveDuration = Field(default=timedelta(seconds=60), description="How often it is pinged.")
+
+
+class RulesConfig(_Model):
+    """[rules]: what a message means."""
+
+    complaint_threshold: float = Field(
+        default=0.5, gt=0, lt=1, description="The probability from which a message counts as a complaint."
+    )
+    followers_high: int = Field(
+        default=10_000, ge=1, description="From so many followers a case is one step more urgent."
+    )
+    followers_urgent: int = Field(default=100_000, ge=1, description="From so many, two steps.")
+    reach_high: int = Field(
+        default=1_000, ge=1, description="From so many views a case is one step more urgent."
+    )
+    reach_urgent: int = Field(default=10_000, ge=1, description="From so many, two steps.")
+    patterns: list[dict[str, Any]] = Field(
+        default=[], description="Your own words and patterns; docs/rules.md shows how."
+    )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> RulesConfig:
+        for low, high in (("followers_high", "followers_urgent"), ("reach_high", "reach_urgent")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low}: expected at most {high} ({getattr(self, high)})")
+        for number, row in enumerate(self.patterns):
+            pattern_from_mapping(row, f"patterns[{number}]")
+        return self
+
+
+class BrandConfig(_Model):
+    """[brands.NAME]: who is answerable. Its accounts stand in [[brands.NAME.x]] and the like."""
+
+    name: str | None = Field(default=None, description="As people call it; default: the table's name.")
+    keywords: list[Phrase] = Field(
+        default=[],
+        max_length=500,
+        description="Words and phrases that mean the brand; searched for, whole words.",
+    )
+    exclusions: list[Phrase] = Field(
+        default=[], max_length=500, description="Phrases that show that a keyword means something else."
+    )
+    context: list[Phrase] = Field(
+        default=[],
+        max_length=500,
+        description="Words of which one must stand beside a keyword for it to count.",
+    )
+    automated_accounts: list[Phrase] = Field(
+        default=[], description="The brand's accounts that are bots: their replies are no answers."
+    )
+    automated_clients: list[Phrase] = Field(
+        default=[], description="Source clients that write by themselves: their replies are no answers."
+    )
+    automated_patterns: list[Regex] = Field(
+        default=[], description="Patterns (RE2) of automatic replies' texts."
+    )
+    automated_within: Duration = Field(
+        default=timedelta(seconds=5), description="A reply faster than this was not typed by a person."
+    )
+
+
+class TargetConfig(_Model):
+    """[[targets]]: a promise, and the cases that it is for; top to bottom, the first that matches."""
+
+    name: str = Field(min_length=1, max_length=64, description="Its name in alerts and metrics.")
+    first_response: PositiveDuration | None = Field(
+        default=None, description="The promise: a person's first reply within this time of the post."
+    )
+    no_target: bool = Field(default=False, description="These cases are promised nothing.")
+    brand: str | None = Field(default=None, description="Only cases of this brand.")
+    connector: str | None = Field(default=None, description="Only cases on this platform.")
+    account: str | None = Field(default=None, description="Only cases that came in by this account.")
+    public: bool | None = Field(
+        default=None, description="Only public cases (true), only private ones (false)."
+    )
+    kind: Kind | None = Field(default=None, description="Only a post, comment, dm, review or email.")
+    complaint: bool | None = Field(default=None, description="Only complaints (true), only others (false).")
+    addressed: bool | None = Field(
+        default=None, description="Only what speaks to the brand (true), only what speaks of it (false)."
+    )
+    priority: Annotated[list[Priority], BeforeValidator(_one_or_many)] | None = Field(
+        default=None, description="Only these priorities: low, normal, high, urgent."
+    )
+    min_followers: int | None = Field(default=None, ge=0, description="Only authors with at least so many.")
+    needs_reply: Literal["yes", "any"] = Field(
+        default="yes", description='"yes": only what needs a reply; "any": thanks and praise too.'
+    )
+    warnings: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default=[0.5, 0.8], description="Shares of the promise at which people are warned."
+    )
+    repeat: PositiveDuration | None = Field(
+        default=None, description="A breach is said again at this interval until somebody takes it."
+    )
+    repeat_max: int = Field(default=3, ge=0, le=100, description="How many times at most.")
+    gap: PositiveDuration = Field(
+        default=timedelta(hours=24), description="Mutual silence that ends a case in which nobody waits."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> TargetConfig:
+        if self.no_target == (self.first_response is not None):
+            raise ValueError('expected first_response = "15m", or no_target = true, and not both')
+        if sorted(set(self.warnings)) != self.warnings:
+            raise ValueError("warnings: expected ascending shares such as [0.5, 0.8]")
+        return self
+
+    @property
+    def matches_all(self) -> bool:
+        """Whether no case gets past it."""
+        keys = (
+            "brand",
+            "connector",
+            "account",
+            "public",
+            "kind",
+            "complaint",
+            "addressed",
+            "priority",
+            "min_followers",
+        )
+        return self.needs_reply == "any" and all(getattr(self, k) is None for k in keys)
+
+
+class AlertsConfig(_Model):
+    """[alerts]: what is said at all."""
+
+    mode: Literal["send", "shadow"] = Field(
+        default="send",
+        description='"shadow": everything but the sending; `case` shows what would have been said.',
+    )
+    show_dm_text: bool = Field(default=False, description="Show what customers wrote in private messages.")
+    backlog: PositiveDuration | None = Field(
+        default=None,
+        description="How old a case that the first run finds may be to be alerted on; default: its target.",
+    )
+    blind_after: PositiveDuration | None = Field(
+        default=None,
+        description="How long a platform may be unread before people are told; default: half the tightest "
+        "target.",
+    )
+    credentials_warning: PositiveDuration = Field(
+        default=timedelta(days=14), description="How long before it lapses a credential is told about."
+    )
+
+
+class RoutingConfig(_Model):
+    """The keys that every [channels.NAME] has beside its type's own."""
+
+    type: str = Field(description="slack or smtp.")
+    stages: list[StageName] = Field(
+        default=list(STAGES), description="What is said there; cleared includes corrections."
+    )
+    brands: list[str] | None = Field(default=None, description="Only about these brands; default: all.")
+    min_priority: Priority = Field(default=Priority.LOW, description="Only about cases at least so urgent.")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelConfig:
+    """One alert channel; `settings` is its module's own model."""
+
+    name: str
+    type: str
+    stages: tuple[str, ...]
+    brands: tuple[str, ...] | None
+    min_priority: Priority
+    settings: Any
+
+
+@dataclass(frozen=True, slots=True)
+class AccountConfig:
+    """One account of a brand on a platform; `settings` is its connector's own model. `handle` is lower
+    case."""
+
+    brand: str
+    connector: str
+    label: str
+    handle: str
+    settings: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of monitor.toml, checked."""
+
+    monitor: MonitorConfig
+    http: HttpConfig
+    web: WebConfig
+    heartbeat: HeartbeatConfig
+    rules: RulesConfig
+    alerts: AlertsConfig
+    brands: Mapping[str, BrandConfig]
+    targets: tuple[TargetConfig, ...]
+    channels: Mapping[str, ChannelConfig]
+    all_accounts: tuple[AccountConfig, ...]
+    warnings: tuple[str, ...] = ()
+
+    def accounts(self) -> tuple[AccountConfig, ...]:
+        """Every account of every brand."""
+        return self.all_accounts
