@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from monitor.demo import SECRETS, config_text
+from monitor.demo import config_text
 from simulator.town import make_town
 
 WARM_UP_SECONDS = 8.0
@@ -22,13 +22,13 @@ def idle_daemon() -> dict[str, Any]:
     """Both connectors configured against a world where nobody writes, at the real time's pace."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        town = make_town(seed=1, secrets=SECRETS, empty=True)
+        town = make_town(seed=1, empty=True)
         with town:
             config = folder / "monitor.toml"
             config.write_text(config_text(town, folder), "utf-8")
             process = subprocess.Popen(
                 [sys.executable, "-m", "monitor", "run", "--config", str(config)],
-                env={**os.environ, **SECRETS},
+                env={**os.environ, **town.secrets()},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -127,7 +127,7 @@ def run(config: ConfigOption = None, pretended_time: ClockOption = None) -> None
     from monitor.load import ConfigError, secret_values
     from monitor.logs import set_up
     from monitor.store.database import StoreError
-    from monitor.web import WebError
+    from monitor.web.server import WebError
     from wire.secret import SecretMissing
 
     os.umask(0o077)

@@ -16,12 +16,23 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import re2
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from rules.meaning.contract import Priority
-from rules.meaning.patterns import pattern_from_mapping
+from rules.meaning.patterns import make_matcher, pattern_from_mapping
+from rules.meaning.policy import USER_PATTERNS_MAX
 from rules.message import Kind
+from rules.targets import PRIORITY_ORDER
 from wire.durations import Duration
+from wire.exchange import check_proxy
 from wire.secret import Secret
 
 StageName = Literal["warning", "breach", "cleared", "trouble"]
@@ -31,7 +42,7 @@ STAGES: tuple[StageName, ...] = ("warning", "breach", "cleared", "trouble")
 class _Model(BaseModel):
     """Unknown keys are errors, so that a typing error is seen; nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def _zone(name: str) -> str:
@@ -43,11 +54,60 @@ def _zone(name: str) -> str:
 
 
 def _regex(pattern: str) -> str:
+    options = re2.Options()
+    options.log_errors = False  # RE2 would write to stderr by itself.
     try:
-        re2.compile(pattern)
-    except re2.error as error:
-        raise ValueError(f"is no regular expression of RE2: {error}") from None
+        compiled = re2.compile(pattern, options)
+    except (re2.error, UnicodeEncodeError) as error:
+        said = error.args[0] if error.args else ""
+        why = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        raise ValueError(f'expected an RE2 expression such as "^Thanks for writing": {why}') from None
+    if compiled.search("") is not None:
+        raise ValueError("matches an empty text, so every reply would count as automatic")
     return pattern
+
+
+def _user_pattern(row: dict[str, Any]) -> dict[str, Any]:
+    make_matcher([pattern_from_mapping(row, "pattern")])
+    return row
+
+
+def _address(listen: str) -> str:
+    host, colon, port = listen.rpartition(":")
+    try:
+        ip_address(host.strip("[]"))
+        valid = bool(colon) and port.isdecimal() and int(port) <= 65535
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError('expected an address and a port such as "127.0.0.1:9464" or "[::1]:9464"')
+    return listen
+
+
+def _proxy_url(proxy: str) -> str:
+    # Neither message repeats the value: it may hold a password.
+    if "@" in proxy:
+        raise ValueError(
+            "passwords are not written into the config: expected a proxy that asks for none, such as "
+            '"http://proxy.example.com:3128"'
+        )
+    try:
+        check_proxy(proxy)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("proxy: ")) from None
+    return proxy
+
+
+def _ascending(shares: list[float]) -> list[float]:
+    if sorted(set(shares)) != shares:
+        raise ValueError("expected ascending shares such as [0.5, 0.8]")
+    return shares
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected letters that can be shown, on one line")
+    return text
 
 
 def _from_second(value: timedelta) -> timedelta:
@@ -62,7 +122,11 @@ def _one_or_many(value: Any) -> Any:
 
 PositiveDuration = Annotated[Duration, AfterValidator(_from_second)]
 Regex = Annotated[str, AfterValidator(_regex)]
-Phrase = Annotated[str, Field(min_length=1, max_length=200)]
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_printable)
+]
+UserPattern = Annotated[dict[str, Any], AfterValidator(_user_pattern)]
 
 
 class MonitorConfig(_Model):
@@ -70,8 +134,9 @@ class MonitorConfig(_Model):
 
     state_folder: Path | None = Field(
         default=None,
-        description="Where the database and rotating tokens are kept; default: systemd's StateDirectory, else "
-        '"state" beside this file.',
+        examples=["/var/lib/response-monitor"],
+        description="Where the database and rotating tokens are kept; default: systemd's StateDirectory, "
+        'else "state" beside this file.',
     )
     time_zone: Annotated[str, AfterValidator(_zone)] = Field(
         default="UTC", description="The team's time zone, for times in alerts."
@@ -91,16 +156,23 @@ class MonitorConfig(_Model):
         """The state folder, with its default worked out."""
         if self.state_folder is not None:
             return (config_path.parent / self.state_folder).absolute()
-        given = os.environ.get("STATE_DIRECTORY")
+        # systemd joins several folders with colons; the unit's first is ours.
+        given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
         return Path(given) if given else (config_path.parent / "state").absolute()
 
 
 class HttpConfig(_Model):
     """[http]: how we talk to platforms and channels."""
 
-    proxy: str | None = Field(default=None, description="A proxy's URL; the environment's is not used.")
+    proxy: Annotated[str, AfterValidator(_proxy_url)] | None = Field(
+        default=None,
+        examples=["http://proxy.example.com:3128"],
+        description="A proxy's http:// address; the environment's is not used.",
+    )
     ca_file: Path | None = Field(
-        default=None, description="Certificate authorities in PEM, trusted beside the system's."
+        default=None,
+        examples=["/etc/response-monitor/own-ca.pem"],
+        description="Certificate authorities in PEM, trusted beside the system's.",
     )
     time_limit: PositiveDuration = Field(
         default=timedelta(seconds=15), description="The most that one exchange may take, as a whole."
@@ -111,21 +183,9 @@ class WebConfig(_Model):
     """[web]: metrics and health."""
 
     enabled: bool = Field(default=True, description="Serve /metrics, /healthz and /readyz.")
-    listen: str = Field(default="127.0.0.1:9464", description="Address and port; there is no password on it.")
-
-    @model_validator(mode="after")
-    def _readable(self) -> WebConfig:
-        host, colon, port = self.listen.rpartition(":")
-        try:
-            ip_address(host.strip("[]"))
-            valid = bool(colon) and 0 <= int(port) <= 65535
-        except ValueError:
-            valid = False
-        if not valid:
-            raise ValueError(
-                f'listen: expected an address and a port such as "127.0.0.1:9464", not {self.listen!r}'
-            )
-        return self
+    listen: Annotated[str, AfterValidator(_address)] = Field(
+        default="127.0.0.1:9464", description="Address and port; there is no password on it."
+    )
 
     @property
     def host(self) -> str:
@@ -165,8 +225,10 @@ class RulesConfig(_Model):
         default=1_000, ge=1, description="From so many views a case is one step more urgent."
     )
     reach_urgent: int = Field(default=10_000, ge=1, description="From so many, two steps.")
-    patterns: list[dict[str, Any]] = Field(
-        default=[], description="Your own words and patterns; docs/rules.md shows how."
+    patterns: list[UserPattern] = Field(
+        default=[],
+        max_length=USER_PATTERNS_MAX,
+        description="Your own words and patterns, as [[rules.patterns]]; docs/rules.md shows how.",
     )
 
     @model_validator(mode="after")
@@ -174,15 +236,21 @@ class RulesConfig(_Model):
         for low, high in (("followers_high", "followers_urgent"), ("reach_high", "reach_urgent")):
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"{low}: expected at most {high} ({getattr(self, high)})")
-        for number, row in enumerate(self.patterns):
-            pattern_from_mapping(row, f"patterns[{number}]")
+        patterns = [pattern_from_mapping(row, "pattern") for row in self.patterns]
+        names = [p.name for p in patterns]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise ValueError(f"patterns[{number}]: expected each name once, and {name!r} stands above")
+        make_matcher(patterns)  # Together they may be too large.
         return self
 
 
 class BrandConfig(_Model):
     """[brands.NAME]: who is answerable. Its accounts stand in [[brands.NAME.x]] and the like."""
 
-    name: str | None = Field(default=None, description="As people call it; default: the table's name.")
+    name: Name | None = Field(
+        default=None, examples=["Acme"], description="As people call it; default: the table's name."
+    )
     keywords: list[Phrase] = Field(
         default=[],
         max_length=500,
@@ -213,14 +281,18 @@ class BrandConfig(_Model):
 class TargetConfig(_Model):
     """[[targets]]: a promise, and the cases that it is for; top to bottom, the first that matches."""
 
-    name: str = Field(min_length=1, max_length=64, description="Its name in alerts and metrics.")
+    name: Name = Field(examples=["public complaints"], description="Its name in alerts and metrics.")
     first_response: PositiveDuration | None = Field(
-        default=None, description="The promise: a person's first reply within this time of the post."
+        default=None,
+        examples=["15m"],
+        description="The promise: a person's first reply within this time of the post.",
     )
     no_target: bool = Field(default=False, description="These cases are promised nothing.")
-    brand: str | None = Field(default=None, description="Only cases of this brand.")
-    connector: str | None = Field(default=None, description="Only cases on this platform.")
-    account: str | None = Field(default=None, description="Only cases that came in by this account.")
+    brand: str | None = Field(default=None, examples=["acme"], description="Only cases of this brand.")
+    connector: str | None = Field(default=None, examples=["x"], description="Only cases on this platform.")
+    account: str | None = Field(
+        default=None, examples=["acmehelp"], description="Only cases that came in by this account."
+    )
     public: bool | None = Field(
         default=None, description="Only public cases (true), only private ones (false)."
     )
@@ -229,18 +301,24 @@ class TargetConfig(_Model):
     addressed: bool | None = Field(
         default=None, description="Only what speaks to the brand (true), only what speaks of it (false)."
     )
-    priority: Annotated[list[Priority], BeforeValidator(_one_or_many)] | None = Field(
-        default=None, description="Only these priorities: low, normal, high, urgent."
+    priority: Annotated[list[Priority], BeforeValidator(_one_or_many), Field(min_length=1)] | None = Field(
+        default=None,
+        examples=[["high", "urgent"]],
+        description="Only these priorities: low, normal, high, urgent.",
     )
-    min_followers: int | None = Field(default=None, ge=0, description="Only authors with at least so many.")
+    min_followers: int | None = Field(
+        default=None, ge=0, examples=[10_000], description="Only authors with at least so many followers."
+    )
     needs_reply: Literal["yes", "any"] = Field(
         default="yes", description='"yes": only what needs a reply; "any": thanks and praise too.'
     )
-    warnings: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
-        default=[0.5, 0.8], description="Shares of the promise at which people are warned."
+    warnings: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(_ascending)] = Field(
+        default=[0.5, 0.8], max_length=10, description="Shares of the promise at which people are warned."
     )
     repeat: PositiveDuration | None = Field(
-        default=None, description="A breach is said again at this interval until somebody takes it."
+        default=None,
+        examples=["30m"],
+        description="A breach is said again at this interval until somebody takes it.",
     )
     repeat_max: int = Field(default=3, ge=0, le=100, description="How many times at most.")
     gap: PositiveDuration = Field(
@@ -251,25 +329,20 @@ class TargetConfig(_Model):
     def _whole(self) -> TargetConfig:
         if self.no_target == (self.first_response is not None):
             raise ValueError('expected first_response = "15m", or no_target = true, and not both')
-        if sorted(set(self.warnings)) != self.warnings:
-            raise ValueError("warnings: expected ascending shares such as [0.5, 0.8]")
         return self
 
-    @property
-    def matches_all(self) -> bool:
-        """Whether no case gets past it."""
-        keys = (
-            "brand",
-            "connector",
-            "account",
-            "public",
-            "kind",
-            "complaint",
-            "addressed",
-            "priority",
-            "min_followers",
-        )
-        return self.needs_reply == "any" and all(getattr(self, k) is None for k in keys)
+    def leaves_nothing_to(self, other: TargetConfig) -> bool:
+        """Whether every case that is for `other` is for this one too, so that `other`, below it, is never
+        reached."""
+        for key in ("brand", "connector", "account", "public", "kind", "complaint", "addressed"):
+            own = getattr(self, key)
+            if own is not None and own != getattr(other, key):
+                return False
+        if not set(other.priority or PRIORITY_ORDER) <= set(self.priority or PRIORITY_ORDER):
+            return False
+        if (self.min_followers or 0) > (other.min_followers or 0):
+            return False
+        return self.needs_reply == "any" or other.needs_reply == "yes"
 
 
 class AlertsConfig(_Model):
@@ -282,10 +355,12 @@ class AlertsConfig(_Model):
     show_dm_text: bool = Field(default=False, description="Show what customers wrote in private messages.")
     backlog: PositiveDuration | None = Field(
         default=None,
+        examples=["1h"],
         description="How old a case that the first run finds may be to be alerted on; default: its target.",
     )
     blind_after: PositiveDuration | None = Field(
         default=None,
+        examples=["10m"],
         description="How long a platform may be unread before people are told; default: half the tightest "
         "target.",
     )
@@ -297,17 +372,24 @@ class AlertsConfig(_Model):
 class RoutingConfig(_Model):
     """The keys that every [channels.NAME] has beside its type's own."""
 
-    type: str = Field(description="slack or smtp.")
+    type: str = Field(examples=["slack"], description="slack or smtp.")
     stages: list[StageName] = Field(
-        default=list(STAGES), description="What is said there; cleared includes corrections."
+        default=list(STAGES),
+        min_length=1,
+        description="What is said there; cleared includes corrections, trouble is about ourselves.",
     )
-    brands: list[str] | None = Field(default=None, description="Only about these brands; default: all.")
+    brands: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        examples=[["acme"]],
+        description="Only about these brands; default: all.",
+    )
     min_priority: Priority = Field(default=Priority.LOW, description="Only about cases at least so urgent.")
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelConfig:
-    """One alert channel; `settings` is its module's own model."""
+    """One alert channel; `settings` is its module's own model. `stages` are words of `rules.alert.Stage`."""
 
     name: str
     type: str
@@ -320,18 +402,20 @@ class ChannelConfig:
 @dataclass(frozen=True, slots=True)
 class AccountConfig:
     """One account of a brand on a platform; `settings` is its connector's own model. `handle` is lower
-    case."""
+    case. `key` is where it stands in the file ("brands.acme.x[0]")."""
 
     brand: str
     connector: str
     label: str
     handle: str
     settings: Any
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All of monitor.toml, checked."""
+    """All of monitor.toml, checked. `file` is where it was read; `warnings` are what is allowed there and
+    probably not meant, one line each."""
 
     monitor: MonitorConfig
     http: HttpConfig
@@ -344,6 +428,7 @@ class Config:
     channels: Mapping[str, ChannelConfig]
     all_accounts: tuple[AccountConfig, ...]
     warnings: tuple[str, ...] = ()
+    file: str = "monitor.toml"
 
     def accounts(self) -> tuple[AccountConfig, ...]:
         """Every account of every brand."""

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -49,14 +49,6 @@ FAILPOINTS = (
     "record.after_commit",
 )
 
-SECRETS = {
-    "DEMO_X_TOKEN": "demo-x-token-of-acme",
-    "DEMO_X_TOKEN_HELP": "demo-x-token-of-acmehelp",
-    "DEMO_REDDIT_SECRET": "demo-reddit-secret",
-    "DEMO_REDDIT_PASSWORD": "demo-reddit-password",
-    "DEMO_SLACK_TOKEN": "xoxb-demo-slack-token",
-}
-
 
 @dataclass(slots=True)
 class Kill:
@@ -69,16 +61,17 @@ class Kill:
 class Daemon:
     """The daemon's process, started again when it was killed."""
 
-    def __init__(self, config: Path, clock: str, log: Path) -> None:
+    def __init__(self, config: Path, clock: str, log: Path, secrets: Mapping[str, str]) -> None:
         self._command = [
             sys.executable, "-m", "monitor", "run", "--config", str(config), "--pretended-time", clock,
         ]  # fmt: skip
         self._log = log
+        self._secrets = secrets
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, failpoint: str | None = None) -> None:
         """Start it; with a failpoint, it kills itself there."""
-        environment = {**os.environ, **SECRETS}
+        environment = {**os.environ, **self._secrets}
         environment.pop(FAILPOINT, None)
         if failpoint is not None:
             environment[FAILPOINT] = failpoint
@@ -131,12 +124,12 @@ def run_demo(
             seconds=seconds * speed,
             target_seconds_public=TARGET_PUBLIC_SECONDS,
             target_seconds_dm=TARGET_DM_SECONDS,
-            secrets=SECRETS,
         )
         with town:
             config = folder / "monitor.toml"
             config.write_text(config_text(town, folder), "utf-8")
-            daemon = Daemon(config, f"{speed}@{start.isoformat()}@{real!r}", folder / "daemon.log")
+            pretended = f"{speed}@{start.isoformat()}@{real!r}"
+            daemon = Daemon(config, pretended, folder / "daemon.log", town.secrets())
             store = folder / "state" / "monitor.db"
             killed = _play(daemon, store, town, clock, end, kills, random.Random(seed), live=live)
             code = daemon.stop()
@@ -273,20 +266,17 @@ keywords = ["Acme"]
 automated_clients = ["AcmeBot"]
 automated_accounts = ["acmebot"]
 
-[[brands.acme.x]]
-handle = "acme"
-api_url = "{town.x_url}"
-access_token = {{ env = "DEMO_X_TOKEN" }}
-
-[[brands.acme.x]]
-handle = "acmehelp"
-api_url = "{town.x_url}"
-access_token = {{ env = "DEMO_X_TOKEN_HELP" }}
-
+{_x_account(town, "acme")}
+{_x_account(town, "acmehelp")}
 [[brands.acme.reddit]]
 username = "acme_support"
 api_url = "{town.reddit_url}"
 auth_url = "{town.reddit_url}"
+client_id = "{town.reddit_access.client_id}"
+client_secret = {{ env = "DEMO_REDDIT_SECRET" }}
+password = {{ env = "DEMO_REDDIT_PASSWORD" }}
+user_agent = "response-monitor demo"
+subreddits = ["{town.subreddit}"]
 
 [[targets]]
 # The demo compares with a truth that knows no texts: whoever speaks to the brand is promised an answer.
@@ -317,4 +307,15 @@ port = {town.mail_port}
 security = "none"
 sender = "monitor@acme.example"
 recipients = ["care@acme.example"]
+"""
+
+
+def _x_account(town: Town, handle: str) -> str:
+    keys = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+    secrets = "\n".join(f'{key} = {{ env = "{f"DEMO_X_{handle}_{key}".upper()}" }}' for key in keys)
+    return f"""\
+[[brands.acme.x]]
+handle = "{handle}"
+api_url = "{town.x_url}"
+{secrets}
 """

@@ -163,7 +163,7 @@ def dispatch_once(
 
 
 def _retry_at(error: EdgeError, attempts: int, now: datetime, jitter: float) -> datetime:
-    at = error.at if isinstance(error, RetryAt) else None
+    at: datetime | None = error.at if isinstance(error, RetryAt) else None
     if at is not None:
         return min(max(at, now), now + RETRY_AFTER_MAX)
     backoff = min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** min(max(0, attempts - 1), 12))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from difflib import get_close_matches
 from enum import Enum
 from importlib.resources import files
 from pathlib import Path
@@ -46,12 +47,17 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "alerts": AlertsConfig,
 }
 _TOP = (*_SECTIONS, "brands", "targets", "channels")
-_BRAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
+_ALSO_CALLED = {"twitter": "x", "email": "smtp", "mail": "smtp", "webhook": "slack"}
+
+KeyPath = tuple[str | int, ...]
+"""Where something stands: ("targets", 0, "name") is the name of the first target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where it stands, and what was expected."""
+    """One thing that is wrong: where it stands, and what was expected instead."""
 
     file: str
     line: int | None
@@ -78,8 +84,12 @@ def load_config(path: Path) -> Config:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
-        number = int(line[1]) if line else None
+        number = int(line[1]) if line else text.count("\n") + 1
         raise ConfigError([Problem(str(path), number, "", f"is no TOML: {error}")]) from None
+    except (ValueError, RecursionError):
+        # tomllib lets through what int() and the stack say of numbers and nestings beyond all measure.
+        reason = "has a number or a nesting that no config needs"
+        raise ConfigError([Problem(str(path), None, "", reason)]) from None
     return _Loading(path, text, raw).config()
 
 
@@ -89,12 +99,19 @@ def _read(path: Path) -> str:
             body = stream.read(FILE_BYTES_MAX + 1)
         if len(body) > FILE_BYTES_MAX:
             raise ConfigError([Problem(str(path), None, "", f"is longer than {FILE_BYTES_MAX} bytes")])
-        return body.decode("utf-8")
+        return body.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
-        reason = f"cannot be read: {error.strerror}; `response-monitor init` writes one"
+        hint = "; `response-monitor init` writes one" if isinstance(error, FileNotFoundError) else ""
+        reason = f"cannot be read: {error.strerror}{hint}"
         raise ConfigError([Problem(str(path), None, "", reason)]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([Problem(str(path), None, "", "is not UTF-8")]) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError([Problem(str(path), line, "", "is not UTF-8")]) from None
+
+
+def template() -> str:
+    """The commented monitor.toml that `response-monitor init` writes."""
+    return files("monitor").joinpath("templates/monitor.toml").read_text("utf-8")
 
 
 class _Loading:
@@ -102,185 +119,164 @@ class _Loading:
 
     def __init__(self, path: Path, text: str, raw: Mapping[str, Any]) -> None:
         self._path = path
-        self._lines = _line_numbers(text)
+        self._text = text
         self._raw = raw
-        self._problems: list[Problem] = []
-        self._warnings: list[str] = []
+        self._blamed: list[tuple[KeyPath, str]] = []
 
     def config(self) -> Config:
         for key in self._raw:
             if key not in _TOP:
-                self._blame(key, _unknown(key, _TOP))
-        sections = {name: self._section(name, model) for name, model in _SECTIONS.items()}
+                self._blame((key,), _unknown(key, _TOP))
+        sections = {n: self._validate(model, self._raw.get(n, {}), (n,)) for n, model in _SECTIONS.items()}
+        sections["http"] = self._with_ca_file(sections["http"])
         brands, accounts = self._brands()
-        targets = self._targets(set(brands))
-        channels = self._channels(set(brands))
-        if self._problems:
-            raise ConfigError(sorted(self._problems, key=lambda p: (p.line or 0, p.key)))
-        self._look_twice(sections["web"], targets, channels, accounts)
-        return Config(
+        targets = self._targets(brands)
+        channels = self._channels(brands)
+        if self._blamed:
+            raise ConfigError(self._problems())
+        config = Config(
             **sections,
             brands=brands,
             targets=tuple(targets),
             channels=channels,
             all_accounts=tuple(accounts),
-            warnings=tuple(self._warnings),
+            file=str(self._path),
         )
+        return replace(config, warnings=tuple(_second_look(config, "targets" in self._raw)))
 
-    def _blame(self, key: str, message: str) -> None:
-        self._problems.append(Problem(str(self._path), self._line(key), key, message))
+    def _blame(self, where: KeyPath, message: str) -> None:
+        self._blamed.append((where, message))
 
-    def _line(self, key: str) -> int | None:
-        """The line of that key, else of the nearest table around it."""
-        while key:
-            if key in self._lines:
-                return self._lines[key]
-            shorter = re.sub(r"(\.[^.\[\]]+|\[\d+\])$", "", key)
-            key = "" if shorter == key else shorter
-        return None
+    def _problems(self) -> list[Problem]:
+        """What was blamed, with its lines: of that key, else of the nearest table around it."""
+        lines = key_lines(self._text)
+        found = []
+        for where, message in self._blamed:
+            near = next((where[:n] for n in range(len(where), 0, -1) if where[:n] in lines), None)
+            found.append(Problem(str(self._path), near and lines[near], say_key(where), message))
+        return sorted(found, key=lambda p: (p.line or 0, p.key))
 
-    def _validate(self, model: type[BaseModel], value: Any, where: str) -> Any:
-        """The model, or None with its problems noted."""
+    def _validate(self, model: type[BaseModel], value: Any, where: KeyPath, also: Iterable[str] = ()) -> Any:
+        """The model, or None with its problems noted. `also` are keys that may stand beside the model's."""
         if not isinstance(value, dict):
-            self._blame(where, f"expected a table, not {type(value).__name__}")
+            self._blame(where, f"expected a table [{say_key(where)}]")
             return None
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            for found in error.errors(include_url=False, include_input=False):
-                key, message = _explain(found, model, where)
-                self._blame(key, message)
+            blamed: set[KeyPath] = set()
+            for found in error.errors(include_url=False):
+                key, branched = _locate(found, value, where)
+                # Each branch of a union complains; the first says it all.
+                if not (branched and key in blamed):
+                    self._blame(key, _explain(found, model, key[len(where) :], also))
+                blamed.add(key)
             return None
 
-    def _section(self, name: str, model: type[BaseModel]) -> Any:
-        return self._validate(model, self._raw.get(name, {}), name)
+    def _with_ca_file(self, http: Any) -> Any:
+        """The same with its CA file's place worked out from the config's folder."""
+        if http is None or http.ca_file is None:
+            return http
+        path = (self._path.parent / http.ca_file).absolute()
+        if not path.is_file():
+            self._blame(("http", "ca_file"), "there is no such file; expected certificates in PEM")
+        return http.model_copy(update={"ca_file": path})
 
-    def _table(self, name: str) -> dict[str, Any]:
+    def _tables(self, name: str) -> Iterator[tuple[str, dict[str, Any], KeyPath]]:
+        """Each [name.NAME] of a section."""
         found = self._raw.get(name, {})
-        if isinstance(found, dict):
-            return found
-        self._blame(name, f"expected tables such as [{name}.NAME]")
-        return {}
+        if not isinstance(found, dict):
+            self._blame((name,), f"expected tables such as [{name}.NAME]")
+            return
+        for key, body in found.items():
+            if not isinstance(body, dict):
+                self._blame((name, key), f"expected a table such as [{name}.NAME]")
+            elif not _NAME.fullmatch(key):
+                self._blame((name, key), "expected a name of at most 64 letters, digits, - and _")
+            else:
+                yield key, body, (name, key)
 
     def _brands(self) -> tuple[dict[str, BrandConfig], list[AccountConfig]]:
         brands: dict[str, BrandConfig] = {}
         accounts: list[AccountConfig] = []
-        for name, body in self._table("brands").items():
-            where = f"brands.{name}"
-            if not _BRAND.fullmatch(name):
-                self._blame(where, "expected a name of letters, digits, - and _")
-                continue
-            if not isinstance(body, dict):
-                self._blame(where, "expected a table")
-                continue
-            own = {k: v for k, v in body.items() if k not in connectors.REGISTRY and not _is_tables(v)}
-            strange = [k for k, v in body.items() if k not in connectors.REGISTRY and _is_tables(v)]
-            for key in strange:
-                self._blame(f"{where}.{key}", _unknown(key, connectors.REGISTRY, "connector"))
-            brand = self._validate(BrandConfig, own, where)
-            if brand is not None:
-                brands[name] = brand
+        for name, body, where in self._tables("brands"):
+            others = {k: v for k, v in body.items() if k not in connectors.REGISTRY}
+            for key in [k for k, v in others.items() if _is_tables(v)]:
+                if key not in BrandConfig.model_fields:
+                    self._blame((*where, key), _unknown(key, connectors.REGISTRY, "connector"))
+                    del others[key]
+            brand = self._validate(BrandConfig, others, where, connectors.REGISTRY)
+            # One that is wrong is still there: a target that names it is not wrong too.
+            brands[name] = brand if brand is not None else BrandConfig()
             for connector in connectors.REGISTRY:
                 if connector in body:
                     accounts += self._accounts(name, connector, body[connector])
-        if not brands and not self._problems:
-            self._blame("brands", "expected at least one, such as [brands.acme] with [[brands.acme.x]]")
+        if self._raw.get("brands", {}) == {}:
+            self._blame(("brands",), "expected at least one, such as [brands.acme] with [[brands.acme.x]]")
         return brands, accounts
 
     def _accounts(self, brand: str, connector: str, value: Any) -> Iterator[AccountConfig]:
-        rows = value if isinstance(value, list) else [value]
-        seen: set[str] = set()
-        for number, row in enumerate(rows):
-            where = f"brands.{brand}.{connector}" + (f"[{number}]" if isinstance(value, list) else "")
+        several = isinstance(value, list)
+        labels: set[str] = set()
+        for number, row in enumerate(value if several else [value]):
+            where: KeyPath = ("brands", brand, connector, *([number] if several else []))
             settings = self._validate(connectors.load(connector).Settings, row, where)
             if settings is None:
                 continue
             handle = str(getattr(settings, "handle", None) or getattr(settings, "username", "")).lower()
             label = settings.account or handle
-            if label in seen:
+            if not _LABEL.fullmatch(label):
+                self._blame((*where, "account"), "expected letters, digits and _ . @ + -, at most 64")
+            if label in labels:
                 self._blame(
-                    where, f"the account {label!r} stands here twice; give one of them another `account`"
+                    (*where, "account"),
+                    f'{label!r} is another account\'s label; give one of them its own, such as account = "help"',
                 )
-            seen.add(label)
-            yield AccountConfig(brand, connector, label, handle, settings)
+            labels.add(label)
+            yield AccountConfig(brand, connector, label, handle, settings, say_key(where))
 
-    def _targets(self, brands: set[str]) -> list[TargetConfig]:
-        rows = self._raw.get("targets", [])
+    def _targets(self, brands: Collection[str]) -> list[TargetConfig]:
+        rows = self._raw.get("targets")
+        if rows is None:
+            return [TargetConfig.model_validate(row) for row in tomllib.loads(template())["targets"]]
         if not isinstance(rows, list):
-            self._blame("targets", "expected tables such as [[targets]]")
+            self._blame(("targets",), "expected tables such as [[targets]]")
             return []
         found: list[TargetConfig] = []
         for number, row in enumerate(rows):
-            where = f"targets[{number}]"
-            target = self._validate(TargetConfig, row, where)
+            target = self._validate(TargetConfig, row, ("targets", number))
             if target is None:
                 continue
             if target.name in {t.name for t in found}:
-                self._blame(f"{where}.name", f"{target.name!r} is the name of another target")
-            if target.brand is not None and target.brand not in brands:
-                self._blame(f"{where}.brand", _unknown(target.brand, brands, "brand"))
-            if target.connector is not None and target.connector not in connectors.REGISTRY:
-                self._blame(
-                    f"{where}.connector", _unknown(target.connector, connectors.REGISTRY, "connector")
-                )
-            if any(t.matches_all for t in found):
-                self._warnings.append(
-                    f"{where} ({target.name}) is never reached: a target above it takes every case"
-                )
+                self._blame(("targets", number, "name"), f"{target.name!r} is the name of another target")
+            for key, known in (("brand", brands), ("connector", connectors.REGISTRY)):
+                if getattr(target, key) is not None and getattr(target, key) not in known:
+                    self._blame(("targets", number, key), _unknown(getattr(target, key), known, key))
             found.append(target)
         return found
 
-    def _channels(self, brands: set[str]) -> dict[str, ChannelConfig]:
+    def _channels(self, brands: Collection[str]) -> dict[str, ChannelConfig]:
         found: dict[str, ChannelConfig] = {}
-        for name, body in self._table("channels").items():
-            where = f"channels.{name}"
-            if not isinstance(body, dict) or not _BRAND.fullmatch(name):
-                self._blame(where, "expected a table with a name of letters, digits, - and _")
-                continue
+        for name, body, where in self._tables("channels"):
             kind = body.get("type")
-            if kind not in alerts.REGISTRY:
-                self._blame(f"{where}.type", _unknown(str(kind), alerts.REGISTRY, "type"))
+            if not isinstance(kind, str) or kind not in alerts.REGISTRY:
+                said = _unknown(kind, alerts.REGISTRY, "type") if isinstance(kind, str) else "missing"
+                self._blame((*where, "type"), f'{said}; expected one such as type = "slack"')
                 continue
-            generic = {k: v for k, v in body.items() if k in RoutingConfig.model_fields}
-            routing = self._validate(RoutingConfig, generic, where)
             model = alerts.load(kind).Settings
-            own = {k: v for k, v in body.items() if k not in generic or k in model.model_fields}
-            settings = self._validate(model, own, where)
+            generic = {k: v for k, v in body.items() if k in RoutingConfig.model_fields}
+            own = {k: v for k, v in body.items() if k not in generic}
+            routing = self._validate(RoutingConfig, generic, where)
+            settings = self._validate(model, own, where, RoutingConfig.model_fields)
+            for number, brand in enumerate(routing.brands or () if routing is not None else ()):
+                if brand not in brands:
+                    self._blame((*where, "brands", number), _unknown(brand, brands, "brand"))
             if routing is None or settings is None:
                 continue
-            for brand in routing.brands or ():
-                if brand not in brands:
-                    self._blame(f"{where}.brands", _unknown(brand, brands, "brand"))
             stages = [*routing.stages, *(["corrected"] if "cleared" in routing.stages else [])]
-            found[name] = ChannelConfig(
-                name,
-                kind,
-                tuple(stages),
-                None if routing.brands is None else tuple(routing.brands),
-                routing.min_priority,
-                settings,
-            )
+            only = None if routing.brands is None else tuple(routing.brands)
+            found[name] = ChannelConfig(name, kind, tuple(stages), only, routing.min_priority, settings)
         return found
-
-    def _look_twice(
-        self,
-        web: Any,
-        targets: Sequence[TargetConfig],
-        channels: Mapping[str, ChannelConfig],
-        accounts: Sequence[AccountConfig],
-    ) -> None:
-        """What is allowed and probably not meant."""
-        if web.enabled and web.is_public:
-            self._warnings.append(f"web.listen: {web.listen} can be reached by others, and has no password")
-        if not accounts:
-            self._warnings.append("no account is configured, so nothing will be seen")
-        if not channels:
-            self._warnings.append("no channel is configured, so nobody will be told")
-        if not targets:
-            self._warnings.append("no target is configured, so nothing can be late")
-        for stage in STAGES:
-            if channels and not any(stage in c.stages for c in channels.values()):
-                self._warnings.append(f"no channel says {stage!r}")
 
 
 def _is_tables(value: Any) -> bool:
@@ -289,76 +285,275 @@ def _is_tables(value: Any) -> bool:
     )
 
 
-def _unknown(word: str, known: Any, what: str = "key") -> str:
-    close = difflib.get_close_matches(word, list(known), 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}"
+def _second_look(config: Config, own_targets: bool) -> Iterator[str]:
+    """What is allowed and probably not meant."""
+    if config.web.enabled and config.web.is_public:
+        yield f"web.listen: others can reach {config.web.listen}, and there is no password on it"
+    for name in config.brands:
+        if name not in {a.brand for a in config.all_accounts}:
+            yield f"brands.{name}: has no account, so nothing will be read for it"
+    handles: set[tuple[str, str, str]] = set()
+    for account in config.all_accounts:
+        one = (account.brand, account.connector, account.handle)
+        if one in handles:
+            yield f"{account.key}: @{account.handle} stands here twice, and is read twice"
+        handles.add(one)
+    if not own_targets:
+        said = ", ".join(t.name for t in config.targets)
+        yield f"targets: none are given, so those of `response-monitor init` hold: {said}"
+    elif not config.targets:
+        yield "targets: none are given, so nothing can be late"
+    for number, target in enumerate(config.targets):
+        above = next((t for t in config.targets[:number] if t.leaves_nothing_to(target)), None)
+        if above is not None:
+            yield f"targets[{number}]: {target.name!r} is never reached; {above.name!r} above takes its cases"
+        labels = {a.label for a in config.all_accounts if target.brand in (None, a.brand)}
+        if target.account is not None and target.account not in labels:
+            yield f"targets[{number}].account: no account has the label {target.account!r}"
+    if not config.channels:
+        yield "channels: none are given, so nobody will be told"
+    for stage in STAGES if config.channels else ():
+        if not any(stage in c.stages for c in config.channels.values()):
+            yield f"channels: none says {stage!r}"
+    for where, secret in find_secrets(config):
+        if secret.source == "file" and not Path(secret.name).is_absolute():
+            yield f"{where}: {secret.name!r} is looked for in the folder that the command is started in"
+
+
+def _unknown(word: str, known: Iterable[str], what: str = "key") -> str:
+    choices = sorted(known)
+    close = get_close_matches(word.lower(), choices, 1)
+    if _ALSO_CALLED.get(word.lower()) in choices:
+        close = [_ALSO_CALLED[word.lower()]]
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(choices) or 'none'}"
     return f"unknown {what} {word!r}; {hint}"
 
 
-def _explain(found: Any, model: type[BaseModel], where: str) -> tuple[str, str]:
-    """pydantic's finding in our words; the value is never repeated, since it may be a secret."""
-    key = where
-    for step in found["loc"]:
-        key += f"[{step}]" if isinstance(step, int) else f".{step}"
-    if found["type"] == "extra_forbidden":
-        return key, _unknown(str(found["loc"][-1]), model.model_fields)
-    if found["type"] == "missing":
-        field = model.model_fields.get(str(found["loc"][-1]))
-        meaning = f" ({field.description})" if field is not None and field.description else ""
-        return key, f"missing{meaning}"
+def _locate(found: Any, value: Any, where: KeyPath) -> tuple[KeyPath, bool]:
+    """Where in the file a finding of pydantic stands, and whether it was of one branch of several: branches
+    are named in its path and not in the file."""
+    path, at, branched = list(where), value, False
+    for number, step in enumerate(found["loc"]):
+        missing = found["type"] == "missing" and number == len(found["loc"]) - 1
+        if isinstance(at, dict) and (step in at or missing):
+            at = at.get(step)
+            path.append(step)
+        elif isinstance(at, list) and isinstance(step, int) and step < len(at):
+            at = at[step]
+            path.append(step)
+        else:
+            branched = True
+    return tuple(path), branched
+
+
+_EXPECTED = {
+    "string_type": "expected a text in quotes",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a number",
+    "path_type": "expected a path in quotes",
+    "list_type": "expected a list in brackets",
+    "dict_type": "expected a table",
+    "model_type": "expected a table",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected at most {le}",
+    "string_too_short": "expected a text of at least {min_length} letters",
+    "string_too_long": "expected a text of at most {max_length} letters",
+    "string_pattern_mismatch": "expected a text of the form {pattern}",
+    "too_short": "expected at least {min_length} in the list",
+    "too_long": "expected at most {max_length} in the list",
+}
+"""pydantic's types of findings, in our words; the braces are filled from the finding's context."""
+
+
+def _explain(found: Any, model: type[BaseModel], key: KeyPath, also: Iterable[str]) -> str:
+    """pydantic's finding in our words. Texts are never repeated: one may be a secret in the wrong place."""
+    field = model.model_fields.get(str(key[0])) if key else None
+    context = found.get("ctx", {})
+    match found["type"]:
+        case "extra_forbidden":
+            return _unknown(str(key[-1]), {*model.model_fields, *also} if len(key) == 1 else ())
+        case "missing":
+            meaning = f" ({field.description})" if field is not None and field.description else ""
+            return f"missing{meaning}{_such_as(field, str(key[-1]))}"
+        case "literal_error" | "enum":
+            expected = str(context["expected"]).replace("'", '"')
+            close = get_close_matches(str(found["input"]).lower(), re.findall('"([^"]*)"', expected), 1)
+            return f"expected {expected}" + (f"; did you mean {json.dumps(close[0])}?" if close else "")
+        case kind if kind in _EXPECTED:
+            was = found["input"]
+            seen = f", not {json.dumps(was)}" if isinstance(was, bool | int | float) else ""
+            return f"{_EXPECTED[kind].format(**context)}{_such_as(field)}{seen}"
     message = str(found["msg"]).removeprefix("Value error, ")
-    named = re.match(r"([a-z_]+(?:\[\d+\])?): (.+)", message, re.DOTALL)
-    if named and named[1].split("[")[0] in model.model_fields:
-        return f"{key}.{named[1]}", named[2]
-    return key, message[:1].lower() + message[1:]
+    return message[:1].lower() + message[1:]
 
 
-_HEAD = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+def _such_as(field: Any, key: str = "") -> str:
+    """An example from the model: one that it gives, else its default."""
+    if field is None:
+        return ""
+    given = next(iter(field.examples or ()), field.get_default(call_default_factory=True))
+    if given in (None, []) or (field.is_required() and not field.examples):
+        return ""
+    return f", such as {f'{key} = ' if key else ''}{as_toml(given)}"
 
 
-def _line_numbers(text: str) -> dict[str, int]:
-    """The line of each table and key, by its path ("targets[0].name"); tomllib does not tell."""
-    lines: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    table = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        head = _HEAD.match(line)
-        if head:
-            name = head[2].replace('"', "").replace(" ", "")
-            if head[1] == "[[":
-                counts[name] = counts.get(name, -1) + 1
-                table = f"{name}[{counts[name]}]"
+def as_toml(value: Any) -> str:
+    """A setting's value as one would write it in the file."""
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+        size, unit = next(
+            (size, unit)
+            for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"), (0.001, "ms"))
+            if (seconds >= size and seconds % size == 0) or unit == "ms"
+        )
+        return f'"{seconds / size:.0f}{unit}"'
+    if isinstance(value, Path):
+        return json.dumps(str(value))
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(as_toml(v) for v in value)}]"
+    return json.dumps(value)
+
+
+def say_key(where: KeyPath) -> str:
+    """A place as people write it: brands.acme.x[0].handle."""
+    said = ""
+    for step in where:
+        if isinstance(step, int):
+            said += f"[{step}]"
+        else:
+            plain = re.fullmatch(r"[A-Za-z0-9_-]+", step)
+            said += ("." if said else "") + (step if plain else json.dumps(step))
+    return said
+
+
+_TOKEN = re.compile(
+    r"""
+    (?P<text>\"{3}(?:[^\\]|\\.)*?\"{3,5} | '{3}.*?'{3,5} | "(?:[^"\\\n]|\\.)*" | '[^'\n]*')
+    | (?P<comment>\#[^\n]*)
+    | (?P<mark>[\[\]{}=,\n])
+    | (?P<bare>[^\s\[\]{}=,\#"']+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def key_lines(text: str) -> dict[KeyPath, int]:
+    """The line of each table, key and entry of a list in a valid TOML text, which tomllib does not tell."""
+    return _Lines(text).lines
+
+
+class _Lines:
+    """One pass over a text that tomllib has accepted, so that nothing here can be malformed."""
+
+    def __init__(self, text: str) -> None:
+        self.lines: dict[KeyPath, int] = {}
+        self._tokens = [(m[0], m.lastgroup, m.start()) for m in _TOKEN.finditer(text) if not m["comment"]]
+        self._breaks = [m.start() for m in re.finditer("\n", text)]
+        self._at = 0
+        lengths: dict[KeyPath, int] = {}
+        table: KeyPath = ()
+        while self._at < len(self._tokens):
+            if self._peek() == "\n":
+                self._at += 1
+            elif self._peek() == "[":
+                table = self._header(lengths)
             else:
-                table = name
-            lines.setdefault(table, number)
-            continue
-        key = _KEY.match(line)
-        if key:
-            lines.setdefault(f"{table}.{key[1]}" if table else key[1], number)
-    return lines
+                self._pair(table)
+
+    def _peek(self) -> str:
+        return self._tokens[self._at][0] if self._at < len(self._tokens) else ""
+
+    def _here(self) -> int:
+        return bisect_left(self._breaks, self._tokens[self._at][2]) + 1
+
+    def _note(self, path: KeyPath) -> None:
+        self.lines.setdefault(path, self._here())
+
+    def _header(self, lengths: dict[KeyPath, int]) -> KeyPath:
+        """A [table] or an entry of [[tables]]; names of lists in its path mean their last entries."""
+        line = self._here()
+        brackets = 2 if self._tokens[self._at + 1][0] == "[" else 1
+        self._at += brackets
+        names = self._key("]")
+        self._at += brackets
+        path: KeyPath = ()
+        for number, name in enumerate(names):
+            path = (*path, name)
+            if brackets == 2 and number == len(names) - 1:
+                lengths[path] = lengths.get(path, 0) + 1
+            self.lines.setdefault(path, line)
+            if path in lengths:
+                path = (*path, lengths[path] - 1)
+                self.lines.setdefault(path, line)
+        return path
+
+    def _key(self, end: str) -> list[str]:
+        names: list[str] = []
+        while self._peek() != end:
+            word, kind, _ = self._tokens[self._at]
+            names += [tomllib.loads(f"k={word}")["k"]] if kind == "text" else filter(None, word.split("."))
+            self._at += 1
+        return names
+
+    def _pair(self, table: KeyPath) -> None:
+        line = self._here()
+        path = table
+        for name in self._key("="):
+            path = (*path, name)
+            self.lines.setdefault(path, line)
+        self._at += 1
+        self._value(path)
+
+    def _value(self, path: KeyPath) -> None:
+        opened = self._peek()
+        if opened not in ("[", "{"):
+            while self._peek() not in ("", "\n", ",", "]", "}"):
+                self._at += 1
+            return
+        self._at += 1
+        number = 0
+        while self._peek() not in ("]", "}"):
+            if self._peek() in ("\n", ","):
+                self._at += 1
+            elif opened == "{":
+                self._pair(path)
+            else:
+                self._note((*path, number))
+                self._value((*path, number))
+                number += 1
+        self._at += 1
 
 
-def find_secrets(value: Any, where: str = "") -> Iterator[tuple[str, Secret]]:
-    """Every secret in a config, with the key under which it stands."""
+def _secrets_in(value: Any, where: str) -> Iterator[tuple[str, Secret]]:
     if isinstance(value, Secret):
         yield where, value
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from find_secrets(getattr(value, name), f"{where}.{name}" if where else name)
-    elif isinstance(value, AccountConfig):
-        yield from find_secrets(value.settings, f"brands.{value.brand}.{value.connector} ({value.label})")
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            yield from find_secrets(
-                getattr(value, field.name), f"{where}.{field.name}" if where else field.name
-            )
+            yield from _secrets_in(getattr(value, name), f"{where}.{name}")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from find_secrets(inner, f"{where}.{key}" if where else str(key))
+            yield from _secrets_in(inner, f"{where}.{key}")
     elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from find_secrets(inner, where)
+        for number, inner in enumerate(value):
+            yield from _secrets_in(inner, f"{where}[{number}]")
+
+
+def find_secrets(config: Config) -> Iterator[tuple[str, Secret]]:
+    """Every secret in a config, with the key under which it stands in the file."""
+    for name in _SECTIONS:
+        yield from _secrets_in(getattr(config, name), name)
+    for account in config.all_accounts:
+        yield from _secrets_in(account.settings, account.key)
+    for channel in config.channels.values():
+        yield from _secrets_in(channel.settings, f"channels.{channel.name}")
 
 
 def check_secrets(config: Config) -> list[Problem]:
@@ -368,7 +563,7 @@ def check_secrets(config: Config) -> list[Problem]:
         try:
             secret.reveal()
         except SecretMissing as error:
-            problems.append(Problem("secret", None, where.removeprefix("all_accounts."), str(error)))
+            problems.append(Problem(config.file, None, where, str(error)))
     return problems
 
 
@@ -382,7 +577,8 @@ def secret_values(config: Config) -> list[str]:
 
 
 def policy_json(config: Config) -> str:
-    """The promises and meanings as canonical JSON, to be kept as a fact. No secret is in it."""
+    """The promises and meanings as canonical JSON, to be kept as a fact: the same config, the same text. No
+    secret is in it."""
     return json.dumps(
         {
             "brands": {name: _plain(brand) for name, brand in config.brands.items()},

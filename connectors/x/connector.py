@@ -6,7 +6,7 @@ where X renamed its fields.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal
@@ -223,6 +223,7 @@ class XConnector:
     def _known_identity(self) -> Reader:
         me = self._me or self._identify()
         if me.handle.lower() != self._settings.handle:
+            self._me = None  # ask again next time: it may have been mended
             raise NotAllowed(
                 f"the credentials belong to @{me.handle.lower()[:15]}, not to @{self._settings.handle}: set "
                 "handle, or give that account's credentials"
@@ -302,7 +303,7 @@ class XConnector:
         budgets = (self._api.budget(name), self._ledger.left(now))
         drained = place.drain is None
         return Page(
-            messages=tuple(m for m in reversed(body.messages) if _is_new(asked.place, m)),
+            messages=_each_once(m for m in reversed(body.messages) if _is_new(asked.place, m)),
             cursor=replace(place, day=day, reads=today).written(),
             has_more=place.drain is not None and place.drain.pages % settings.pages_max != 0,
             rejected=tuple(body.rejected),
@@ -375,6 +376,18 @@ def _resources(body: Body, kind: str, price: float) -> list[tuple[str, float]]:
 def _is_new(place: Place, message: Message) -> bool:
     native = (message.aliases or (message.id,))[-1].removeprefix(DM_PREFIX)
     return wanted(place, int(native), edited=message.edited_at is not None)
+
+
+def _each_once(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """A page may hold a post twice, or two versions of it: its newest, once."""
+    found: dict[str, Message] = {}
+    for message in messages:
+        known = found.get(message.id)
+        if known is None or (message.edited_at or message.created_at) >= (
+            known.edited_at or known.created_at
+        ):
+            found[message.id] = message
+    return tuple(found.values())
 
 
 def build(settings: Settings, surroundings: Surroundings) -> XConnector:

@@ -72,9 +72,9 @@ class Ledger:
         spent = sum(self._reads.values())
         share = INBOUND_SHARE if direction is Direction.INBOUND else 1.0
         if spent >= share * self.budget:
+            paused = "customers' posts are paused at 80 % of it" if share < 1 else "it is used up"
             raise RetryAt(
-                f"{spent} of daily_read_budget = {self.budget} reads are used"
-                f"{', which stops customers posts at 80 %' if share < 1 else ''}; on at midnight UTC",
+                f"{spent} reads of daily_read_budget = {self.budget}: {paused}; on at midnight UTC",
                 at=_midnight(now),
                 limited=True,
             )

@@ -77,7 +77,7 @@ class TokenFile:
             datetime.fromisoformat(pair.expires_at)
             datetime.fromisoformat(pair.refreshed_at)
             same = descends(pair, first)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, TypeError, AttributeError, RecursionError):
             return None

@@ -217,9 +217,8 @@ def test_an_unknown_name_has_done_nothing(client: HttpClient) -> None:
 def test_a_redirect_is_not_followed(client: HttpClient, status: str, target: str) -> None:
     """A redirect, be it to a link-local address, is refused and said; nothing of its path is repeated."""
     error = get_error(client, saying(answer(b"", f"Location: {target}", status=status)))
-    # A header with a control letter is not HTTP at all.
-    assert isinstance(error, RetryAt if "\x1b" in target else Refused)
-    assert "\x1b" not in str(error)
+    assert isinstance(error, Refused)
+    assert str(error).isprintable()
 
 
 def test_a_gzip_bomb_is_not_unpacked(client: HttpClient) -> None:

@@ -1,0 +1,168 @@
+"""The whole small internet in one place: platforms, people, sinks for alerts, and the truth about it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+
+from simulator.faults import Fault, FaultKind, Faults
+from simulator.mail import MailSink
+from simulator.population import (
+    BRAND,
+    REDDIT_HANDLE,
+    SUBREDDIT,
+    X_HANDLES,
+    Script,
+    add_brand,
+    make_script,
+)
+from simulator.reddit_api import RedditAccess, make_reddit_app
+from simulator.serve import Served
+from simulator.slack_api import SlackWorkspace, make_slack_app
+from simulator.truth import TrueCase, ground_truth
+from simulator.world import Clock, Form, Platform, World
+from simulator.x_api import XAccess, make_x_app
+
+SLACK_TOKEN = "xoxb-simulated-token"
+_REDDIT_KINDS = {Form.COMMENT: "t1", Form.POST: "t3", Form.DM: "t4"}
+
+# What goes wrong on an ordinary day: the shares of requests, by the part of the path.
+_ORDINARY_FAULTS = (
+    ("/2/", Fault(FaultKind.ERROR, status=503), 0.02),
+    ("/2/", Fault(FaultKind.TRUNCATED), 0.01),
+    ("/2/", Fault(FaultKind.DROP), 0.01),
+    ("/2/tweets/search", Fault(FaultKind.HTML), 0.02),
+    ("/2/tweets/search", Fault(FaultKind.HANG, seconds=20.0), 0.02),
+    ("/mentions", Fault(FaultKind.MALFORMED), 0.05),
+    ("/mentions", Fault(FaultKind.DOUBLE), 0.10),
+    ("/comments", Fault(FaultKind.DOUBLE), 0.10),
+    ("/message/", Fault(FaultKind.ERROR, status=502), 0.02),
+    ("/user/", Fault(FaultKind.TRUNCATED), 0.01),
+    ("/search", Fault(FaultKind.DELAY, seconds=10.0), 0.05),
+)
+_SLACK_FAULTS = (
+    ("/api/chat", Fault(FaultKind.ERROR, status=500), 0.03),
+    ("/api/chat", Fault(FaultKind.RATE_LIMIT, headers=(("retry-after", "3"),)), 0.05),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One alert that a sink accepted. `update`: it changed an earlier message."""
+
+    channel: str
+    key: str
+    at: datetime
+    headline: str
+    update: bool = False
+
+
+class Town:
+    """A world with its servers. Use it as a context manager; then the addresses are set."""
+
+    brand = BRAND
+
+    def __init__(self, world: World, script: Script | None, faults: Faults, slack_faults: Faults) -> None:
+        self.world = world
+        self.script = script
+        self.x_access = {handle: XAccess.of(handle) for handle in X_HANDLES}
+        self.reddit_access = RedditAccess.of(REDDIT_HANDLE)
+        self.subreddit = SUBREDDIT
+        self.faults = faults
+        self.slack = SlackWorkspace(world.clock, SLACK_TOKEN)
+        self.mail = MailSink(world.clock)
+        self._slack_faults = slack_faults
+        self._stack = ExitStack()
+        self.x_url = self.reddit_url = self.slack_url = ""
+
+    @property
+    def mail_port(self) -> int:
+        return self.mail.port
+
+    def secrets(self) -> Mapping[str, str]:
+        """What the daemon's environment must hold, by the names that the demo's config uses."""
+        found = {"DEMO_SLACK_TOKEN": SLACK_TOKEN}
+        for handle, access in self.x_access.items():
+            for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret"):
+                found[f"DEMO_X_{handle}_{name}".upper()] = getattr(access, name)
+        found["DEMO_REDDIT_SECRET"] = self.reddit_access.client_secret
+        found["DEMO_REDDIT_PASSWORD"] = self.reddit_access.password
+        return found
+
+    def __enter__(self) -> Town:
+        x = make_x_app(self.world, list(self.x_access.values()), faults=self.faults)
+        reddit = make_reddit_app(self.world, [self.reddit_access], faults=self.faults)
+        slack = make_slack_app(self.slack, self._slack_faults)
+        self.x_url = self._stack.enter_context(Served(x)).url
+        self.reddit_url = self._stack.enter_context(Served(reddit)).url
+        self.slack_url = self._stack.enter_context(Served(slack)).url + "/api"
+        self._stack.enter_context(self.mail)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def truth(self, end: datetime) -> list[TrueCase]:
+        """What really happened by then."""
+        return [] if self.script is None else ground_truth(self.script, end)
+
+    def message_id(self, case: TrueCase) -> str:
+        """The id under which a client that knows the platform's wire format stores the case's first message."""
+        if case.platform is Platform.X:
+            return f"dm-{case.first.id}" if case.private else case.first.id
+        return f"{_REDDIT_KINDS[case.first.form]}_{case.first.id}"
+
+    def channels(self) -> tuple[str, ...]:
+        """The names of the demo's alert channels."""
+        return ("care-slack", "care-mail")
+
+    def heard(self) -> list[Heard]:
+        """Everything that the sinks accepted, in the order of arrival."""
+        found = [Heard("care-slack", d.key, d.at, d.text, d.update) for d in list(self.slack.deliveries)]
+        found += [Heard("care-mail", m.key, m.at, str(m.message["Subject"])) for m in list(self.mail.mails)]
+        return sorted(found, key=lambda h: h.at)
+
+    def faults_injected(self) -> int:
+        """How often something was made to go wrong."""
+        return len(self.faults.log) + len(self._slack_faults.log)
+
+
+def make_town(
+    *,
+    seed: int,
+    origin: datetime | None = None,
+    real: float | None = None,
+    rate: float = 1.0,
+    first: datetime | None = None,
+    seconds: float = 0.0,
+    target_seconds_public: float = 900.0,
+    target_seconds_dm: float = 1200.0,
+    empty: bool = False,
+) -> Town:
+    """A town of that seed, whose clock shows `origin` at the real time `real` and runs `rate` times as fast;
+    people write for `seconds` of its time from `first` on. `empty`: nobody writes, and nothing goes wrong."""
+    clock = Clock(origin or datetime.now(UTC), rate, real)
+    world = World(clock)
+    faults, slack_faults = Faults(clock, seed), Faults(clock, seed + 1)
+    if empty:
+        add_brand(world)
+        return Town(world, None, faults, slack_faults)
+    start = first or clock.origin
+    script = make_script(
+        world,
+        seed=seed,
+        start=start,
+        seconds=seconds,
+        target_seconds_public=target_seconds_public,
+        target_seconds_dm=target_seconds_dm,
+    )
+    for path, fault, share in _ORDINARY_FAULTS:
+        faults.share(path, fault, share, start)
+    for path, fault, share in _SLACK_FAULTS:
+        slack_faults.share(path, fault, share, start)
+    return Town(world, script, faults, slack_faults)

@@ -1,0 +1,96 @@
+"""What the simulated world promises to whoever measures against it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from simulator.population import Script, make_script
+from simulator.truth import TrueCase, ground_truth
+from simulator.world import FixedClock, Form, Platform, World, Writing
+
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+SEEDS = range(1, 21)
+
+
+def day(seed: int) -> tuple[World, Script, list[TrueCase]]:
+    world = World(FixedClock(START))
+    script = make_script(world, seed=seed, start=START, seconds=3600)
+    return world, script, [t for t in ground_truth(script, script.end) if not t.historic]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_day_has_some_of_everything(seed: int) -> None:
+    """Whatever the seed, the demo tells the whole story."""
+    world, _, truth = day(seed)
+    writings = list(world.all())
+    assert len(truth) >= 40
+    assert sum(t.breached for t in truth) >= 10
+    assert sum(t.warned and not t.breached and t.answered_at is not None for t in truth) >= 10
+    assert sum(t.private for t in truth) >= 3
+    assert sum(t.withdrawn_at is not None for t in truth) >= 3
+    assert sum(t.answered_by == "acmehelp" for t in truth) >= 1
+    assert any(w.client == "AcmeBot" for w in writings)
+    assert any(w.edits for w in writings)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_truth_agrees_with_a_slow_reading_of_what_was_written(seed: int) -> None:
+    """The truth is not just what the script meant: reading every writing gives the same answers."""
+    world, script, truth = day(seed)
+    for case in truth:
+        assert case.answered_at == first_human_answer(list(world.all(case.platform)), case, script.end)
+
+
+def first_human_answer(writings: list[Writing], case: TrueCase, end: datetime) -> datetime | None:
+    """Straight from the definition: the brand's first writing that leads back to the customer's, typed by
+    a person."""
+    by_id = {w.id: w for w in writings}
+    found = []
+    for writing in writings:
+        if writing.author.brand is None or writing.client == "AcmeBot" or writing.created_at > end:
+            continue
+        parent = by_id.get(writing.parent or "")
+        while parent is not None and parent.author.brand is not None:
+            parent = by_id.get(parent.parent or "")
+        if parent is not None and parent.author.id == case.customer_id and parent.root == case.first.root:
+            found.append(writing.created_at)
+    return min(found, default=None)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_happens_at_the_moment_of_a_decision(seed: int) -> None:
+    """The truth is crisp: no answer within seconds of a due time, no deletion within a minute of one."""
+    _, _, truth = day(seed)
+    for case in truth:
+        target = case.due_at - case.opened_at
+        for moment in (case.opened_at + target * 0.5, case.opened_at + target * 0.8, case.due_at):
+            if case.answered_at is not None:
+                assert abs(case.answered_at - moment) > timedelta(seconds=5)
+            if case.withdrawn_at is not None:
+                assert abs(case.withdrawn_at - moment) > timedelta(seconds=60)
+
+
+def test_the_same_seed_gives_the_same_day() -> None:
+    """A failure can be played again."""
+    one, two = list(day(7)[0].all()), list(day(7)[0].all())
+    assert one == two
+    assert one != list(day(8)[0].all())
+
+
+def test_times_are_as_exact_as_the_platforms_tell_them() -> None:
+    """Milliseconds on X, seconds on Reddit: the truth can be met to the second."""
+    for writing in day(1)[0].all():
+        unit = 1_000_000 if writing.platform is Platform.REDDIT else 1000
+        assert writing.created_at.microsecond % unit == 0
+
+
+def test_chatter_does_not_speak_to_the_brand() -> None:
+    """Whoever only mentions the name names no handle and answers nobody."""
+    world, script, _ = day(1)
+    speakers = {p.customer.id for p in script.plans}
+    for writing in world.all():
+        if writing.author.brand is None and writing.author.id not in speakers:
+            assert writing.form is not Form.DM
+            assert not writing.mentions and "u/acme_support" not in writing.text
