@@ -52,7 +52,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    type: Literal["slack"] = Field(description="This kind of channel.")
+    type: Literal["slack"] = Field(default="slack", description="This kind of channel.")
     webhook_url: Secret | None = Field(
         default=None,
         description="An incoming webhook's URL (a secret). It can post, and change nothing later.",

@@ -47,7 +47,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    type: Literal["smtp"] = Field(description="This kind of channel.")
+    type: Literal["smtp"] = Field(default="smtp", description="This kind of channel.")
     host: str = Field(min_length=1, max_length=253, description="The mail server.")
     port: int = Field(default=587, ge=1, le=65535, description="Its port: 587 for starttls, 465 for tls.")
     security: Literal["starttls", "tls", "none"] = Field(

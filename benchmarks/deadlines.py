@@ -17,6 +17,7 @@ from monitor.core import Core
 from monitor.ingest import Arrival, ingest
 from monitor.store.codec import to_us
 from monitor.store.store import Store, open_store
+from monitor.watch import Watched
 from monitor.workers import ChannelWorker
 from rules.alert import Alert
 from simulator.serve import Served

@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int = FAILED) -> NoReturn:
-    Console(stderr=True, highlight=False, markup=False).print(message)
+    Console(stderr=True, highlight=False, markup=False).print(message, soft_wrap=True)
     raise typer.Exit(code)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from difflib import get_close_matches
 from enum import Enum
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -35,6 +34,7 @@ from monitor.config import (
     TargetConfig,
     WebConfig,
 )
+from monitor.places import KeyPath, key_lines, say_key
 from wire.secret import Secret, SecretMissing
 
 FILE_BYTES_MAX = 1_000_000
@@ -50,9 +50,6 @@ _TOP = (*_SECTIONS, "brands", "targets", "channels")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _ALSO_CALLED = {"twitter": "x", "email": "smtp", "mail": "smtp", "webhook": "slack"}
-
-KeyPath = tuple[str | int, ...]
-"""Where something stands: ("targets", 0, "name") is the name of the first target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +149,8 @@ class _Loading:
         lines = key_lines(self._text)
         found = []
         for where, message in self._blamed:
-            near = next((where[:n] for n in range(len(where), 0, -1) if where[:n] in lines), None)
-            found.append(Problem(str(self._path), near and lines[near], say_key(where), message))
+            line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
+            found.append(Problem(str(self._path), line, say_key(where), message))
         return sorted(found, key=lambda p: (p.line or 0, p.key))
 
     def _validate(self, model: type[BaseModel], value: Any, where: KeyPath, also: Iterable[str] = ()) -> Any:
@@ -228,10 +225,8 @@ class _Loading:
             if not _LABEL.fullmatch(label):
                 self._blame((*where, "account"), "expected letters, digits and _ . @ + -, at most 64")
             if label in labels:
-                self._blame(
-                    (*where, "account"),
-                    f'{label!r} is another account\'s label; give one of them its own, such as account = "help"',
-                )
+                said = f"{label!r} is another account's label; expected one of its own"
+                self._blame((*where, "account"), f'{said}, such as account = "help"')
             labels.add(label)
             yield AccountConfig(brand, connector, label, handle, settings, say_key(where))
 
@@ -265,7 +260,7 @@ class _Loading:
                 continue
             model = alerts.load(kind).Settings
             generic = {k: v for k, v in body.items() if k in RoutingConfig.model_fields}
-            own = {k: v for k, v in body.items() if k not in generic}
+            own = {k: v for k, v in body.items() if k not in generic or k in model.model_fields}
             routing = self._validate(RoutingConfig, generic, where)
             settings = self._validate(model, own, where, RoutingConfig.model_fields)
             for number, brand in enumerate(routing.brands or () if routing is not None else ()):
@@ -399,6 +394,8 @@ def _such_as(field: Any, key: str = "") -> str:
     """An example from the model: one that it gives, else its default."""
     if field is None:
         return ""
+    if Secret in (field.annotation, *get_args(field.annotation)):
+        return f', such as {f"{key} = " if key else ""}{{ env = "NAME" }}'
     given = next(iter(field.examples or ()), field.get_default(call_default_factory=True))
     if given in (None, []) or (field.is_required() and not field.examples):
         return ""
@@ -409,127 +406,15 @@ def as_toml(value: Any) -> str:
     """A setting's value as one would write it in the file."""
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
-        size, unit = next(
-            (size, unit)
-            for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"), (0.001, "ms"))
-            if (seconds >= size and seconds % size == 0) or unit == "ms"
-        )
+        units = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+        whole = ((size, unit) for size, unit in units if seconds % size == 0 and (seconds or unit == "s"))
+        size, unit = next(whole, (0.001, "ms"))
         return f'"{seconds / size:.0f}{unit}"'
     if isinstance(value, Path):
         return json.dumps(str(value))
     if isinstance(value, list | tuple):
         return f"[{', '.join(as_toml(v) for v in value)}]"
     return json.dumps(value)
-
-
-def say_key(where: KeyPath) -> str:
-    """A place as people write it: brands.acme.x[0].handle."""
-    said = ""
-    for step in where:
-        if isinstance(step, int):
-            said += f"[{step}]"
-        else:
-            plain = re.fullmatch(r"[A-Za-z0-9_-]+", step)
-            said += ("." if said else "") + (step if plain else json.dumps(step))
-    return said
-
-
-_TOKEN = re.compile(
-    r"""
-    (?P<text>\"{3}(?:[^\\]|\\.)*?\"{3,5} | '{3}.*?'{3,5} | "(?:[^"\\\n]|\\.)*" | '[^'\n]*')
-    | (?P<comment>\#[^\n]*)
-    | (?P<mark>[\[\]{}=,\n])
-    | (?P<bare>[^\s\[\]{}=,\#"']+)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
-
-def key_lines(text: str) -> dict[KeyPath, int]:
-    """The line of each table, key and entry of a list in a valid TOML text, which tomllib does not tell."""
-    return _Lines(text).lines
-
-
-class _Lines:
-    """One pass over a text that tomllib has accepted, so that nothing here can be malformed."""
-
-    def __init__(self, text: str) -> None:
-        self.lines: dict[KeyPath, int] = {}
-        self._tokens = [(m[0], m.lastgroup, m.start()) for m in _TOKEN.finditer(text) if not m["comment"]]
-        self._breaks = [m.start() for m in re.finditer("\n", text)]
-        self._at = 0
-        lengths: dict[KeyPath, int] = {}
-        table: KeyPath = ()
-        while self._at < len(self._tokens):
-            if self._peek() == "\n":
-                self._at += 1
-            elif self._peek() == "[":
-                table = self._header(lengths)
-            else:
-                self._pair(table)
-
-    def _peek(self) -> str:
-        return self._tokens[self._at][0] if self._at < len(self._tokens) else ""
-
-    def _here(self) -> int:
-        return bisect_left(self._breaks, self._tokens[self._at][2]) + 1
-
-    def _note(self, path: KeyPath) -> None:
-        self.lines.setdefault(path, self._here())
-
-    def _header(self, lengths: dict[KeyPath, int]) -> KeyPath:
-        """A [table] or an entry of [[tables]]; names of lists in its path mean their last entries."""
-        line = self._here()
-        brackets = 2 if self._tokens[self._at + 1][0] == "[" else 1
-        self._at += brackets
-        names = self._key("]")
-        self._at += brackets
-        path: KeyPath = ()
-        for number, name in enumerate(names):
-            path = (*path, name)
-            if brackets == 2 and number == len(names) - 1:
-                lengths[path] = lengths.get(path, 0) + 1
-            self.lines.setdefault(path, line)
-            if path in lengths:
-                path = (*path, lengths[path] - 1)
-                self.lines.setdefault(path, line)
-        return path
-
-    def _key(self, end: str) -> list[str]:
-        names: list[str] = []
-        while self._peek() != end:
-            word, kind, _ = self._tokens[self._at]
-            names += [tomllib.loads(f"k={word}")["k"]] if kind == "text" else filter(None, word.split("."))
-            self._at += 1
-        return names
-
-    def _pair(self, table: KeyPath) -> None:
-        line = self._here()
-        path = table
-        for name in self._key("="):
-            path = (*path, name)
-            self.lines.setdefault(path, line)
-        self._at += 1
-        self._value(path)
-
-    def _value(self, path: KeyPath) -> None:
-        opened = self._peek()
-        if opened not in ("[", "{"):
-            while self._peek() not in ("", "\n", ",", "]", "}"):
-                self._at += 1
-            return
-        self._at += 1
-        number = 0
-        while self._peek() not in ("]", "}"):
-            if self._peek() in ("\n", ","):
-                self._at += 1
-            elif opened == "{":
-                self._pair(path)
-            else:
-                self._note((*path, number))
-                self._value((*path, number))
-                number += 1
-        self._at += 1
 
 
 def _secrets_in(value: Any, where: str) -> Iterator[tuple[str, Secret]]:

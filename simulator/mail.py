@@ -25,7 +25,7 @@ class Mail:
 
     @property
     def key(self) -> str:
-        return str(self.message.get("X-Response-Monitor-Key", ""))
+        return "".join(str(self.message.get("X-Response-Monitor-Key", "")).split())  # long headers are folded
 
 
 @dataclass(slots=True)

@@ -130,7 +130,7 @@ class Api:
         session.last_status = None
         session.last_headers = {}
         import requests
-        import tweepy  # type: ignore[import-untyped]
+        import tweepy
 
         try:
             user = {"user_auth": self._settings.access is Access.OAUTH1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 from alerts.contract import Receipt
 from connectors.contract import Capabilities, Gone, Identity, Outbound, Page, Rejected, Stream
@@ -258,7 +259,7 @@ class Scripted:
     """A connector that hands over what it was given, or fails as told. It keeps the real contract."""
 
     pages: list[Page | EdgeError | Exception] = field(default_factory=list)
-    capabilities = Capabilities((MENTIONS, OWN), Outbound.LISTED, 86400.0)
+    capabilities: ClassVar[Capabilities] = Capabilities((MENTIONS, OWN), Outbound.LISTED, 86400.0)
     streams: tuple[Stream, ...] = (MENTIONS, OWN)
 
     def identify(self, time_limit: float) -> Identity:
