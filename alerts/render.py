@@ -1,8 +1,8 @@
 """An alert's facts put into words, the same for every channel. Pure; escaping is each channel's work.
 
-What may live here: how a wait, a target, an outcome or a trouble is said to a person. Times are told in the
-team's zone, and always as a wait too: nobody should have to subtract at night. Strangers' words are made inert
-here (no control letters, no bidi overrides, bounded length) and are still to be escaped for the medium.
+What may live here: how a wait, a target, an outcome or a trouble is said to a person. Times are told in
+the team's zone, and always as a wait too: nobody should have to subtract at night. Strangers' words are made
+inert here (no control letters, no bidi overrides, bounded length) and are still to be escaped.
 """
 
 from __future__ import annotations
@@ -111,18 +111,18 @@ def _headline(alert: Alert, case: CaseFacts) -> str:
     waited = say_duration((alert.at - case.waiting_since).total_seconds())
     match alert.stage:
         case Stage.WARNING:
-            return f"{_standing(case, alert.at)}: {who} waits on {place} for {waited}"
+            return f"{_standing(case, alert.at)}: {who} has waited {waited} on {place}"
         case Stage.BREACH if alert.repeat:
             said = f"Still no answer, {_standing(case, alert.at)}"
-            return f"{said}: {who} waits on {place} for {waited} (reminder {alert.repeat})"
+            return f"{said}: {who} has waited {waited} on {place} (reminder {alert.repeat})"
         case Stage.BREACH:
-            return f"{_standing(case, alert.at).capitalize()}: {who} waits on {place} for {waited}"
+            return f"{_standing(case, alert.at).capitalize()}: {who} has waited {waited} on {place}"
         case Stage.CLEARED:
             return f"{who} on {place}: {case.outcome or 'nobody waits any more'}"
         case Stage.CORRECTED:
             return f"Correction: {who} on {place} had an answer: {case.outcome or 'we saw it late'}"
         case _:
-            return f"Test: {who} waits on {place} for {waited}"
+            return f"Test: {who} has waited {waited} on {place}"
 
 
 def _standing(case: CaseFacts, at: datetime) -> str:

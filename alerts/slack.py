@@ -1,86 +1,126 @@
 """Slack: an incoming webhook (posts only), or a bot token (posts, threads and updates).
 
-With a token a case is one message: a breach and its repeats are said in its thread and in the channel, and
-when it is over the message itself says so. Block Kit is built with slack_sdk's models, which know its
-limits. Sources: Slack's documentation of incoming webhooks, chat.postMessage, chat.update and rate limits.
+What may live here: Slack's settings, its Block Kit, and what its answers mean. With a token a case is one
+message: what must be noticed later (a breach, a reminder) is said in its thread and in the channel, and when
+it is over each of these messages itself says so. Sources: Slack's documentation of incoming webhooks,
+chat.postMessage, chat.update, auth.test, rate limits, Block Kit and formatting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from alerts.contract import ChannelSurroundings, Receipt
 from alerts.render import Rendered, render
 from rules.alert import Alert, Stage
-from wire.errors import NotAllowed, Refused, RetryAt
+from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
+from wire.exchange import Bounds
 from wire.http import HttpClient, Reply, retry_at
-from wire.secret import Secret
+from wire.secret import Secret, SecretMissing
 
-HEADER_MAX, SECTION_MAX, FALLBACK_MAX = 150, 2900, 1000
-RATE_LIMIT_WAIT = timedelta(seconds=1)
-_COLOURS = {
-    Stage.WARNING: ":large_yellow_circle:",
-    Stage.BREACH: ":red_circle:",
-    Stage.CLEARED: ":white_check_mark:",
-    Stage.CORRECTED: ":large_blue_circle:",
-    Stage.TROUBLE: ":warning:",
-    Stage.TEST: ":test_tube:",
+if TYPE_CHECKING:
+    from slack_sdk.models.blocks import Block
+
+HEADER_LENGTH_MAX = 150
+BLOCK_ID_LENGTH_MAX = 255
+UPDATES_MAX = 10
+"""So many messages of one subject are changed when it is over: the first, and the latest ones."""
+
+_TRY_AGAIN = frozenset({"service_unavailable", "request_timeout", "team_added_to_org", "rollup_error"})
+_PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
+_LIMITED = frozenset({"ratelimited", "rate_limited"})
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "is_inactive"})
+_NO_THREAD = frozenset({"thread_not_found", "cannot_reply_to_message", "invalid_thread_ts"})
+
+_NEW_TOKEN = "make a new bot token and put it where bot_token says"
+_ASK_ADMIN = "ask the workspace's administrators to let the app post there"
+_WHAT_TO_DO = {
+    "not_authed": _NEW_TOKEN,
+    "invalid_auth": _NEW_TOKEN,
+    "token_revoked": _NEW_TOKEN,
+    "token_expired": _NEW_TOKEN,
+    "account_inactive": _NEW_TOKEN,
+    "not_allowed_token_type": "use a bot token (it begins with xoxb-)",
+    "missing_scope": "give the app the scope that is missing, and install it again",
+    "no_permission": "give the app the scope chat:write, and install it again",
+    "not_in_channel": "invite the app: write /invite @its-name in the channel",
+    "channel_not_found": "check `channel`, and invite the app if the channel is private",
+    "is_archived": "the channel is archived: name another in `channel`",
+    "access_denied": _ASK_ADMIN,
+    "accesslimited": _ASK_ADMIN,
+    "ekm_access_denied": _ASK_ADMIN,
+    "enterprise_is_restricted": _ASK_ADMIN,
+    "org_login_required": _ASK_ADMIN,
+    "team_access_not_granted": _ASK_ADMIN,
+    "restricted_action": _ASK_ADMIN,
+    "restricted_action_read_only_channel": _ASK_ADMIN,
+    "restricted_action_thread_only_channel": _ASK_ADMIN,
+    "two_factor_setup_required": "set up two-factor authentication for the app's owner",
 }
-_TRY_AGAIN = frozenset(
-    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "rollup_error"}
-)
-_A_PERSON_MUST_ACT = frozenset(
-    "invalid_auth not_authed token_revoked token_expired account_inactive missing_scope not_in_channel"
-    " channel_not_found is_archived no_permission access_denied org_login_required team_access_not_granted"
-    " restricted_action".split()
-)
-_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+"""Slack's words for what a person must mend, and what that person does."""
+
+_MENTIONS = {"@here": "<!here>", "@channel": "<!channel>", "@everyone": "<!everyone>"}
+_GROUP_ID = re.compile(r"S[A-Z0-9]{2,20}")
+_USER_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
+_SLACK_FORM = re.compile(r"<(!here|!channel|!everyone|!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20})>")
+_WORD = re.compile(r"[a-z_]{1,60}")
 
 
-def _https(url: str) -> str:
-    if not url.startswith(("https://", "http://")):
-        raise ValueError('expected a URL such as "https://slack.com/api"')
-    return url.rstrip("/")
+def _base_url(value: str) -> str:
+    if not value.startswith(("https://", "http://")) or any(letter in value for letter in "@?#"):
+        raise ValueError(
+            'expected a URL such as "https://slack.com/api", without a user, a query or a fragment'
+        )
+    return value.rstrip("/")
+
+
+def _mention(value: str) -> str:
+    """Slack's form of a mention. Only what the config says ever becomes one."""
+    if value in _MENTIONS or _SLACK_FORM.fullmatch(value):
+        return _MENTIONS.get(value, value)
+    if _GROUP_ID.fullmatch(value):
+        return f"<!subteam^{value}>"
+    if _USER_ID.fullmatch(value):
+        return f"<@{value}>"
+    raise ValueError('expected "@here", "@channel", or the id of a user group ("S…") or a user ("U…")')
 
 
 class Settings(BaseModel):
-    """[channels.NAME] with type = "slack": a webhook, or a bot token and a channel."""
+    """[channels.NAME] with type = "slack": an incoming webhook, or a bot token and a channel."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     type: Literal["slack"] = Field(default="slack", description="This kind of channel.")
     webhook_url: Secret | None = Field(
         default=None,
-        description="An incoming webhook's URL (a secret). It can post, and change nothing later.",
+        description="An incoming webhook's URL, as a secret. It posts; it cannot update or use threads.",
     )
     bot_token: Secret | None = Field(
-        default=None, description="A bot token (xoxb-…) with the scope chat:write."
+        default=None, description="A bot token (xoxb-…) with the scope chat:write; needs channel too."
     )
-    channel: str | None = Field(
+    channel: Annotated[str, StringConstraints(pattern=r"^(#[^\s#@<>]{1,80}|[CGD][A-Z0-9]{5,20})$")] | None = (
+        Field(default=None, description='With bot_token: where to post, "#care" or the channel\'s id.')
+    )
+    mention: Annotated[str, AfterValidator(_mention)] | None = Field(
         default=None,
-        min_length=1,
-        max_length=80,
-        description='With a token: the channel, such as "#care" or its id.',
+        description='Whom a breach calls: "@here", "@channel", or the id of a user group or a user.',
     )
-    mention: str | None = Field(
-        default=None,
-        pattern=r"^<[!@#][A-Za-z0-9^|@_.-]+>$",
-        description='Whom a breach pings, in Slack\'s form: "<!here>", "<@U123>", "<!subteam^S123>".',
-    )
-    api_url: Annotated[str, AfterValidator(_https)] = Field(
-        default="https://slack.com/api", description="Where Slack's Web API is."
+    api_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        default="https://slack.com/api", description="Where Slack's Web API is, for bot_token."
     )
 
     @model_validator(mode="after")
-    def _one_way(self) -> Settings:
+    def _one_way(self) -> Self:
         if (self.webhook_url is None) == (self.bot_token is None):
-            raise ValueError("expected either webhook_url, or bot_token with channel")
+            raise ValueError("expected either webhook_url, or bot_token and channel")
         if self.bot_token is not None and self.channel is None:
             raise ValueError('channel: missing; expected where to post, such as "#care"')
+        if self.webhook_url is not None and self.channel is not None:
+            raise ValueError("channel: a webhook has its own channel; remove this, or use bot_token")
         return self
 
 
@@ -90,52 +130,76 @@ def build(settings: Settings, surroundings: ChannelSurroundings) -> SlackChannel
 
 
 def escape(text: str) -> str:
-    """Slack's three characters of control. What is escaped can neither ping nor link nor be a command.
+    """Slack's three letters of control: what is escaped can neither call, link nor be a command.
 
-    Source: Slack's "Formatting text for app surfaces", escaping.
+    Source: Slack's "Formatting text for app surfaces", escaping text.
     """
-    text = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
 def build_blocks(alert: Alert, said: Rendered, mention: str | None) -> list[dict[str, Any]]:
-    """The message in Block Kit, validated by slack_sdk's models. Strangers' words stand only in plain_text or
-    in a preformatted quote, where no markup works."""
-    from slack_sdk.models.blocks import Block, ContextBlock, HeaderBlock, SectionBlock
-    from slack_sdk.models.blocks.basic_components import MarkdownTextObject, PlainTextObject
-    from slack_sdk.models.blocks.block_elements import InteractiveElement, LinkButtonElement
+    """The message in Block Kit. Strangers' words stand only in plain_text and in rich text's text elements:
+    neither knows markup, mentions or links. The first block's id is the alert's key, which is all that a
+    webhook can carry. `mention` is Slack's form, for a breach. slack_sdk's models check the limits."""
+    from slack_sdk.models.blocks import (
+        HeaderBlock,
+        MarkdownTextObject,
+        PlainTextObject,
+        RichTextBlock,
+        SectionBlock,
+    )
 
-    def plain(text: str, length: int) -> Any:
-        clean = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
-        return PlainTextObject(text=_cut(clean, length) or " ", emoji=False)
-
+    header = f"{said.mark} {said.headline}"[:HEADER_LENGTH_MAX]
     blocks: list[Block] = [
-        HeaderBlock(block_id=_cut(alert.key, 255), text=plain(said.headline, HEADER_MAX)),
+        HeaderBlock(block_id=alert.key[:BLOCK_ID_LENGTH_MAX], text=PlainTextObject(text=header, emoji=False))
     ]
-    lines = [f"*{escape(label)}:* {escape(value)}" for label, value in said.facts]
-    lines[:1] = [f"{_COLOURS[alert.stage]} {lines[0]}"] if lines else []
     if mention is not None and alert.stage is Stage.BREACH:
-        lines.append(mention)
-    body = "\n".join(lines) or escape(said.headline)
-    blocks.append(SectionBlock(text=MarkdownTextObject(text=_cut(body, SECTION_MAX))))
-    if said.quote is not None:
-        blocks.append(SectionBlock(text=plain(f"“{said.quote}”", SECTION_MAX)))
-    notes = [*(f"Note: {c}" for c in said.caveats), *(f"Why: {r}" for r in said.reasons[:5]), said.footer]
-    blocks.append(ContextBlock(elements=[plain(_cut(note, 300), 300) for note in notes[:10]]))
-    if said.link is not None and said.link.startswith(("https://", "http://")) and len(said.link) <= 3000:
-        from slack_sdk.models.blocks import ActionsBlock
-
-        button: InteractiveElement = LinkButtonElement(text="Open and reply", url=said.link, action_id="open")
-        blocks.append(ActionsBlock(elements=[button]))
+        blocks.append(SectionBlock(text=MarkdownTextObject(text=mention, verbatim=True)))
+    blocks.append(RichTextBlock(elements=_rich_text(said)))
     return [block.to_dict() for block in blocks]
 
 
+def _rich_text(said: Rendered) -> list[dict[str, Any]]:
+    """Everything below the header."""
+    elements = [_section([*_label(label), _text(value)]) for label, value in said.facts]
+    if said.quote is not None:
+        elements.append(_section(_label("They wrote")))
+        elements.append({"type": "rich_text_quote", "elements": [_text(said.quote)]})
+    if said.reasons:
+        elements.append(_section(_label("Why we think that it is a complaint")))
+        rows = [_section([_text(reason)]) for reason in said.reasons]
+        elements.append({"type": "rich_text_list", "style": "bullet", "elements": rows})
+    elements += [_section([*_label("Note"), _text(caveat)]) for caveat in said.caveats]
+    if said.link is not None:
+        elements.append(_section([{"type": "link", "url": said.link, "text": said.link_text}]))
+    elements.append(_section([{**_text(said.footer), "style": {"italic": True}}]))
+    return elements
+
+
+def _section(elements: list[dict[str, Any]]) -> dict[str, Any]:
+    # Sections follow each other on one line unless the earlier one ends it.
+    return {"type": "rich_text_section", "elements": [*elements, _text("\n")]}
+
+
+def _text(text: str) -> dict[str, Any]:
+    # Slack refuses a text element without a letter.
+    return {"type": "text", "text": text or " "}
+
+
+def _label(label: str) -> list[dict[str, Any]]:
+    return [{**_text(f"{label}: "), "style": {"bold": True}}]
+
+
+class _Gone(Refused):
+    """The message, or the thread, that was to be changed or continued is not there any more."""
+
+
 class SlackChannel:
-    """One Slack channel. `updates` only with a token."""
+    """One place in Slack. `updates` only with a token.
+
+    A receipt's `remote` has, with a token, `channel` (the id), `ts` (the subject's first message, whose
+    thread the others are in) and `said` (the messages that stand there, the first one first).
+    """
 
     def __init__(self, settings: Settings, surroundings: ChannelSurroundings) -> None:
         self._settings = settings
@@ -144,115 +208,169 @@ class SlackChannel:
 
     @property
     def recipient(self) -> str:
-        return self._settings.channel or "webhook"
+        return self._settings.channel or f"webhook of {self._surroundings.name}"
 
     @property
     def updates(self) -> bool:
         return self._settings.bot_token is not None
 
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
-        """Post it, or change what was posted. One request each, so that a retry repeats little."""
+        """Say it: as a new message, in the thread of `previous`, or by changing what was said.
+
+        What is new to people is one request, so that nothing can be half done. Ending a subject changes each
+        message that stands: doing that again does no harm.
+        """
         said = render(alert, self._surroundings.zone)
         body = {
-            "text": escape(_cut(said.headline, FALLBACK_MAX)),
-            "blocks": build_blocks(alert, said, self._settings.mention),
-        }
-        if self._settings.webhook_url is not None:
-            return self._post_webhook(self._settings.webhook_url, body, time_limit)
-        root = dict(previous.remote) if previous is not None else {}
-        over = alert.stage in (Stage.CLEARED, Stage.CORRECTED)
-        if over and "ts" in root:
-            try:
-                self._call("chat.update", {**body, "channel": root["channel"], "ts": root["ts"]}, time_limit)
-                return Receipt(self._surroundings.clock(), root)
-            except _MessageGone:
-                root = {}
-        return self._post(alert, body, root, time_limit)
-
-    def _post(
-        self, alert: Alert, body: Mapping[str, Any], root: Mapping[str, str], time_limit: float
-    ) -> Receipt:
-        message = {
-            **body,
-            "channel": self._settings.channel,
+            "text": escape(f"{said.mark} {said.headline}"),
+            "mrkdwn": False,
             "unfurl_links": False,
             "unfurl_media": False,
-            # chat.postMessage has no idempotency key: whoever looks for doubles finds ours here.
-            "metadata": {"event_type": "response_monitor_alert", "event_payload": {"key": alert.key}},
+            "blocks": build_blocks(alert, said, self._settings.mention),
         }
-        if "ts" in root:
-            message |= {"thread_ts": root["ts"], "reply_broadcast": True}
-        answer = self._call("chat.postMessage", message, time_limit)
+        bounds = Bounds(time_limit, 0)
+        if self._settings.webhook_url is not None:
+            return self._post_to_webhook(self._settings.webhook_url, body, bounds)
+        # chat.postMessage has no idempotency key: whoever looks for doubles finds ours here.
+        payload = {"key": alert.key, "stage": alert.stage.value}
+        body["metadata"] = {"event_type": "response_monitor_alert", "event_payload": payload}
+        remote = dict(previous.remote) if previous is not None else {}
+        known = bool(remote.get("channel") and remote.get("ts")) and alert.stage is not Stage.TEST
+        if not known:
+            return self._post(body, {}, bounds)
+        if alert.stage in (Stage.CLEARED, Stage.CORRECTED):
+            return self._change(body, remote, bounds)
+        try:
+            return self._post(body, remote, bounds)
+        except _Gone:
+            return self._post(body, {}, bounds)
+
+    def check(self, time_limit: float) -> str:
+        """Who we are in Slack. A webhook can only be tried by sending."""
+        if self._settings.webhook_url is not None:
+            self._reveal(self._settings.webhook_url)
+            return "an incoming webhook; whether Slack takes it shows only by sending (check --send)"
+        who = self._call("auth.test", {}, Bounds(time_limit, 0))
+        return f"we are {who.get('user', '?')!s:.80} in {who.get('team', '?')!s:.80}, to {self.recipient}"
+
+    def close(self) -> None:
+        """Give back the sockets."""
+        self._client.close()
+
+    def _post(self, body: Mapping[str, Any], remote: Mapping[str, str], bounds: Bounds) -> Receipt:
+        """A new message: in the subject's thread and in the channel at once, if the subject has one."""
+        message: dict[str, Any] = {**body, "channel": self._settings.channel}
+        if remote:
+            # An update alone would call nobody, and a reply alone only those who follow the thread.
+            message |= {"channel": remote["channel"], "thread_ts": remote["ts"], "reply_broadcast": True}
+        answer = self._call("chat.postMessage", message, bounds)
         channel, ts = answer.get("channel"), answer.get("ts")
         if not isinstance(channel, str) or not isinstance(ts, str):
-            return Receipt(self._surroundings.clock(), dict(root))
-        return Receipt(self._surroundings.clock(), dict(root) or {"channel": channel, "ts": ts})
+            # It was accepted; only what follows cannot be tied to it.
+            return Receipt(self._surroundings.clock(), dict(remote))
+        if not remote:
+            return Receipt(self._surroundings.clock(), {"channel": channel, "ts": ts, "said": ts})
+        earlier = _said(remote)
+        kept = [earlier[0], *earlier[1:][-(UPDATES_MAX - 2) :], ts]
+        return Receipt(self._surroundings.clock(), {**remote, "said": " ".join(kept)})
 
-    def _post_webhook(self, url: Secret, body: Mapping[str, Any], time_limit: float) -> Receipt:
-        reply = self._client.request("POST", url.reveal(), json=body, time_limit=time_limit)
-        self._raise_for_limits(reply)
-        if reply.status == 200 and reply.body.strip() == b"ok":
-            return Receipt(self._surroundings.clock())
-        word = reply.body[:60].decode("ascii", "replace").strip()
-        if reply.status in (403, 404, 410):
-            raise NotAllowed(f"Slack no longer takes this webhook ({word or reply.status}); make a new one")
-        if reply.status == 200:
-            raise RetryAt("Slack's webhook answered something else than ok")
-        raise Refused(f"Slack's webhook refused it with status {reply.status}")
+    def _change(self, body: Mapping[str, Any], remote: Mapping[str, str], bounds: Bounds) -> Receipt:
+        """Let every message of the subject say how it ended; if none is left, say it anew.
 
-    def _call(self, method: str, body: Mapping[str, Any], time_limit: float) -> dict[str, Any]:
+        The latest first: it is the one that people are looking at.
+        """
+        changed = 0
+        for ts in reversed(_said(remote)):
+            try:
+                self._call("chat.update", {**body, "channel": remote["channel"], "ts": ts}, bounds)
+                changed += 1
+            except _Gone:
+                continue
+        if not changed:
+            return self._post(body, {}, bounds)
+        return Receipt(self._surroundings.clock(), dict(remote))
+
+    def _call(self, method: str, body: Mapping[str, Any], bounds: Bounds) -> Mapping[str, Any]:
+        """One call of the Web API. Its own `error` words become ours, and nothing else of it is repeated."""
         token = self._settings.bot_token
         if token is None:
             raise Refused("no bot token is configured")
+        headers = {"Authorization": f"Bearer {self._reveal(token)}"}
+        url = f"{self._settings.api_url}/{method}"
         reply = self._client.request(
-            "POST",
-            f"{self._settings.api_url}/{method}",
-            headers={"Authorization": f"Bearer {token.reveal()}"},
-            json=body,
-            time_limit=time_limit,
+            "POST", url, headers=headers, json=body, time_limit=bounds.seconds_left()
         )
-        self._raise_for_limits(reply)
+        self._look_at_status(reply)
+        if reply.status in (401, 403):
+            raise NotAllowed(f"Slack answered {method} with status {reply.status}: {_NEW_TOKEN}")
+        if reply.status == 404:
+            raise NotAllowed(f"there is no {method} at api_url: check it")
+        if reply.status >= 400:
+            raise Refused(f"Slack answered {method} with status {reply.status}")
         answer = reply.json()
-        if not isinstance(answer, dict):
-            raise RetryAt("Slack answered no JSON object")
-        if answer.get("ok") is True:
+        if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
+            raise Malformed(f"an answer to {method} that is not Slack's")
+        if answer["ok"]:
             return answer
-        self._raise_for(method, str(answer.get("error", "unknown"))[:60], answer)
-        raise AssertionError("unreachable")
+        raise self._error_of(method, _word(answer.get("error")), answer)
 
-    def _raise_for(self, method: str, error: str, answer: Mapping[str, Any]) -> None:
-        if error in ("ratelimited", "rate_limited"):
-            raise RetryAt(
-                "Slack limits our rate", at=self._surroundings.clock() + RATE_LIMIT_WAIT, limited=True
-            )
+    def _error_of(self, method: str, error: str, answer: Mapping[str, Any]) -> EdgeError:
+        """Slack's word for what went wrong, as what we can do about it."""
+        if error in _LIMITED:
+            return RetryAt("Slack limits how often we may post", limited=True)
+        if error in _PERHAPS_DONE:
+            # Slack's docs: "it's possible some aspect of the operation succeeded".
+            return RetryAt(f"Slack has trouble ({error})", accepted_unknown=True)
         if error in _TRY_AGAIN:
-            raise RetryAt(f"Slack has trouble ({error})")
-        if error in _GONE:
-            raise _MessageGone(error)
-        if error in _A_PERSON_MUST_ACT:
+            return RetryAt(f"Slack has trouble ({error})")
+        if (method == "chat.update" and error in _GONE) or error in _NO_THREAD:
+            return _Gone(f"Slack no longer has the message ({error})")
+        if error in _WHAT_TO_DO:
             needed = answer.get("needed")
-            more = f", the scope {needed} is missing" if isinstance(needed, str) else ""
-            raise NotAllowed(f"Slack says {error}{more} for {self.recipient}: see docs/alerts.md")
-        raise Refused(f"Slack refused {method}: {error}")
+            plain = isinstance(needed, str) and re.fullmatch(r"[a-z:._,]{1,60}", needed)
+            scope = f" {needed}" if plain else ""
+            return NotAllowed(f"Slack says {error}{scope} for {self.recipient}: {_WHAT_TO_DO[error]}")
+        return Refused(f"Slack refused {method} for {self.recipient}: {error}")
 
-    def _raise_for_limits(self, reply: Reply) -> None:
-        now = self._surroundings.clock()
+    def _post_to_webhook(self, url: Secret, body: Mapping[str, Any], bounds: Bounds) -> Receipt:
+        """Only status 200 with the body "ok" is a success."""
+        address = self._reveal(url)
+        reply = self._client.request("POST", address, json=body, time_limit=bounds.seconds_left())
+        self._look_at_status(reply)
+        if reply.status == 200 and reply.body.strip() == b"ok":
+            return Receipt(self._surroundings.clock())
+        word = _word(reply.body[:100].decode("ascii", "replace").strip())
+        if reply.status < 400:
+            raise Malformed(f"an answer of Slack's webhook that is not its ok (status {reply.status})")
+        if reply.status in (401, 403, 404, 410):
+            raise NotAllowed(
+                f"Slack no longer takes this webhook ({reply.status} {word}): make a new one, or bring its "
+                "channel back"
+            )
+        raise Refused(f"Slack's webhook refused it ({reply.status} {word})")
+
+    def _look_at_status(self, reply: Reply) -> None:
+        """What means the same for webhooks and the Web API: limits and outages."""
+        at = retry_at(reply.headers, self._surroundings.clock())
         if reply.status == 429:
-            at = retry_at(reply.headers, now) or now + RATE_LIMIT_WAIT
-            raise RetryAt("Slack limits our rate", at=at, limited=True)
+            raise RetryAt("Slack limits how often we may post", at=at, limited=True)
         if reply.status >= 500:
-            raise RetryAt(f"Slack answered {reply.status}", at=retry_at(reply.headers, now))
+            # A gateway that gave up waiting does not know whether Slack took it.
+            unknown = reply.status == 504
+            raise RetryAt(f"Slack answered with status {reply.status}", at=at, accepted_unknown=unknown)
 
-    def check(self, time_limit: float) -> str:
-        if self._settings.webhook_url is not None:
-            self._settings.webhook_url.reveal()
-            return "a webhook can be tested only by sending: check --send"
-        who = self._call("auth.test", {}, time_limit)
-        return f"we are {who.get('user', '?')} in {who.get('team', '?')}, posting to {self.recipient}"
-
-    def close(self) -> None:
-        self._client.close()
+    def _reveal(self, secret: Secret) -> str:
+        try:
+            return secret.reveal()
+        except SecretMissing as error:
+            raise NotAllowed(str(error)) from None
 
 
-class _MessageGone(Refused):
-    """The message that was to be changed is not there any more."""
+def _said(remote: Mapping[str, str]) -> Sequence[str]:
+    """The messages of a subject that stand, as a receipt names them."""
+    return (remote.get("said") or remote["ts"]).split(" ")[:UPDATES_MAX]
+
+
+def _word(error: object) -> str:
+    """Slack's error words are lower-case with underscores; anything else could be anything."""
+    return error if isinstance(error, str) and _WORD.fullmatch(error) else "an error that it did not name"

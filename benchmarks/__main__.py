@@ -8,14 +8,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import deadlines, idle, ingesting
+from benchmarks.deadlines import due_check, due_to_post
+from benchmarks.idle import idle_daemon
+from benchmarks.ingesting import full_path, long_thread
 
 ALL: dict[str, Callable[[], dict[str, Any]]] = {
-    "ingest": ingesting.full_path,
-    "thread": ingesting.long_thread,
-    "due_check": deadlines.due_check,
-    "due_to_post": deadlines.due_to_post,
-    "idle": idle.idle_daemon,
+    "ingest": full_path,
+    "thread": long_thread,
+    "due_check": due_check,
+    "due_to_post": due_to_post,
+    "idle": idle_daemon,
 }
 
 

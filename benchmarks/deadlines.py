@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from alerts.contract import Receipt
 from benchmarks.material import NOON, messages, policy
@@ -94,6 +97,7 @@ class _Poster:
 def due_to_post() -> dict[str, Any]:
     """From a case's due time to the POST's arrival, with 100,000 other open cases."""
     rounds = 100
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder) / "m.db", checkpoints=True)
         _fill(store, 100_000)
@@ -104,14 +108,17 @@ def due_to_post() -> dict[str, Any]:
             due = _spread_due_times(store, rounds)
             worker: list[ChannelWorker] = []
             clock = Clock()
-            core = Core(
-                store,
-                policy(),
-                clock,
-                lambda w: [worker[0].wake() for _ in w.channels] and None,
-                lambda: None,
-            )
-            poster = _Poster(f"{served.url}/services/T0/B0/bench")
+
+            def wake(watched: Watched) -> None:
+                if watched.channels:
+                    worker[0].wake()
+
+            def wake(watched: Watched) -> None:
+                if watched.channels:
+                    worker[0].wake()
+
+            core = Core(store, policy(), clock, wake, lambda: None)
+            poster = _Poster(f"{served.url}/services/T0/B0/hook")
             worker.append(ChannelWorker("care", poster, core, clock, 5.0, 60.0))
             worker[0].start()
             stop_at = max(due.values()) + 1.0

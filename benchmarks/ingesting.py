@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.material import NOON, messages, policy, x_pages
 from connectors.contract import Page
-from connectors.x.parse import parse_posts
+from connectors.x.parse import Reader, parse_posts, read_json
 from monitor.ingest import Arrival, ingest
 from monitor.policy import Policy
 from monitor.store.store import Store, open_store
@@ -20,6 +20,7 @@ from monitor.store.store import Store, open_store
 COUNT = 10_000
 PAGE = 100
 ROUNDS = 3
+READER = Reader("acme", "acme", "1", frozenset({"acme"}))
 
 
 def _bare(folder: Path) -> float:
@@ -51,8 +52,8 @@ def _bare(folder: Path) -> float:
 def _take(store: Store, rules: Policy, bodies: list[bytes]) -> float:
     began = time.perf_counter()
     for body in bodies:
-        found = parse_posts(body)
-        ingest(store, rules, Arrival("acme", "x", "acme", "bench", Page(found, {})), NOON)
+        found = parse_posts(read_json(body, "the page"), READER, NOON)
+        ingest(store, rules, Arrival("acme", "x", "acme", "bench", Page(tuple(found.messages), {})), NOON)
     return time.perf_counter() - began
 
 

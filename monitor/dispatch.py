@@ -166,7 +166,7 @@ def _retry_at(error: EdgeError, attempts: int, now: datetime, jitter: float) -> 
     at: datetime | None = error.at if isinstance(error, RetryAt) else None
     if at is not None:
         return min(max(at, now), now + RETRY_AFTER_MAX)
-    backoff = min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** min(max(0, attempts - 1), 12))
+    backoff: timedelta = min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** min(max(0, attempts - 1), 12))
     return now + backoff * (0.75 + 0.5 * jitter)
 
 

@@ -49,6 +49,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 _TOP = (*_SECTIONS, "brands", "targets", "channels")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
+_NAMED = re.compile(r"(?P<name>[a-z_0-9]+)(?:\[(?P<number>\d+)\])?: (?P<rest>.+)", re.DOTALL)
 _ALSO_CALLED = {"twitter": "x", "email": "smtp", "mail": "smtp", "webhook": "slack"}
 
 
@@ -165,8 +166,14 @@ class _Loading:
             for found in error.errors(include_url=False):
                 key, branched = _locate(found, value, where)
                 # Each branch of a union complains; the first says it all.
+                message = _explain(found, model, key[len(where) :], also)
+                # A model that compares its settings names the one at fault in its words.
+                named = _NAMED.fullmatch(message) if not found["loc"] else None
+                if named and named["name"] in model.model_fields:
+                    key = (*key, named["name"], *([int(named["number"])] if named["number"] else []))
+                    message = named["rest"]
                 if not (branched and key in blamed):
-                    self._blame(key, _explain(found, model, key[len(where) :], also))
+                    self._blame(key, message)
                 blamed.add(key)
             return None
 
@@ -255,8 +262,12 @@ class _Loading:
         for name, body, where in self._tables("channels"):
             kind = body.get("type")
             if not isinstance(kind, str) or kind not in alerts.REGISTRY:
-                said = _unknown(kind, alerts.REGISTRY, "type") if isinstance(kind, str) else "missing"
-                self._blame((*where, "type"), f'{said}; expected one such as type = "slack"')
+                self._blame(
+                    (*where, "type"),
+                    _unknown(kind, alerts.REGISTRY, "type")
+                    if isinstance(kind, str)
+                    else f'missing; expected one of {", ".join(alerts.REGISTRY)}, such as type = "slack"',
+                )
                 continue
             model = alerts.load(kind).Settings
             generic = {k: v for k, v in body.items() if k in RoutingConfig.model_fields}
@@ -353,6 +364,7 @@ _EXPECTED = {
     "finite_number": "expected a number",
     "path_type": "expected a path in quotes",
     "list_type": "expected a list in brackets",
+    "tuple_type": "expected a list in brackets",
     "dict_type": "expected a table",
     "model_type": "expected a table",
     "greater_than": "expected more than {gt}",
@@ -397,7 +409,7 @@ def _such_as(field: Any, key: str = "") -> str:
     if Secret in (field.annotation, *get_args(field.annotation)):
         return f', such as {f"{key} = " if key else ""}{{ env = "NAME" }}'
     given = next(iter(field.examples or ()), field.get_default(call_default_factory=True))
-    if given in (None, []) or (field.is_required() and not field.examples):
+    if given in (None, [], ()) or (field.is_required() and not field.examples):
         return ""
     return f", such as {f'{key} = ' if key else ''}{as_toml(given)}"
 

@@ -1,0 +1,231 @@
+"""Where a stream of Reddit stands: its cursor, and how it moves. Pure; nothing is fetched here.
+
+Reddit's listings come newest first, by `after`. Marks are times and recent ids, never anchors: an anchor
+that was deleted meanwhile gives an empty page. A mark moves only when the walk down to it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+VERSION = 1
+RECENT_MAX = 200
+"""So many ids are remembered for each listing: the newest page, and what may slide back into it."""
+
+ANCHORS_MAX = 3
+LISTED_MAX = 1000
+"""Reddit's listings end after about so many (Reddit's API docs and praw's, "limit")."""
+
+WALK_MAX = 40
+_ID_LENGTH_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry of a listing as far as walking cares: its fullname, when it was written (Unix seconds), and
+    a stamp that changes when it was edited or deleted."""
+
+    id: str
+    at: float
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Down to where a listing was read before, and which entries were seen lately."""
+
+    at: float
+    recent: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A reading under way. `listing` is which one of the stream's it is in, `anchors` are the last entries
+    of the page before (the last of them is where the next page begins), `top` is what will be the mark."""
+
+    begun: datetime
+    listing: int = 0
+    anchors: tuple[str, ...] = ()
+    top: Mark | None = None
+    pages: int = 0
+    seen: int = 0
+    in_listing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A stream's cursor. `since` is where the first reading began: nothing older is ever handed over."""
+
+    since: datetime
+    marks: Mapping[str, Mark]
+    walk: Walk | None = None
+
+    @classmethod
+    def read(cls, cursor: Mapping[str, Any]) -> Place:
+        """A stored cursor. Raises ValueError where it is not one of ours."""
+        try:
+            if cursor["v"] != VERSION:
+                raise ValueError("a cursor of another version")
+            marks = {str(name): _read_mark(mark) for name, mark in cursor["marks"].items()}
+            walk = cursor.get("walk")
+            return cls(_time(cursor["since"]), marks, None if walk is None else _read_walk(walk))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("not a cursor of Reddit's streams") from error
+
+    def written(self) -> dict[str, Any]:
+        """The JSON form."""
+        walk = self.walk
+        return {
+            "v": VERSION,
+            "since": self.since.isoformat(),
+            "marks": {name: _write_mark(mark) for name, mark in self.marks.items()},
+            "walk": None
+            if walk is None
+            else {
+                "begun": walk.begun.isoformat(),
+                "listing": walk.listing,
+                "anchors": list(walk.anchors),
+                "top": None if walk.top is None else _write_mark(walk.top),
+                "pages": walk.pages,
+                "seen": walk.seen,
+                "in_listing": walk.in_listing,
+            },
+        }
+
+
+def begin(place: Place | None, now: datetime, look_back: timedelta, listings: int) -> Place:
+    """The place with a walk under way: the stored one, or a new one from the top."""
+    if place is None:
+        return Place(now - look_back, {}, Walk(now))
+    if place.walk is None or place.walk.listing >= listings:
+        return replace(place, walk=Walk(now))
+    return place
+
+
+def is_new(place: Place, name: str, row: Row) -> bool:
+    """Whether an entry is to be handed over: not older than the first reading, and not already so."""
+    if row.at < place.since.timestamp():
+        return False
+    mark = place.marks.get(name)
+    return mark is None or mark.recent.get(row.id) != row.stamp
+
+
+def take(
+    place: Place, names: Sequence[str], rows: Sequence[Row], after: str | None, empty: bool
+) -> tuple[Place, str | None]:
+    """The place after a page of the listing that the walk is in, and what may have been lost. `empty`: the
+    page had no entries at all, understood or not."""
+    walk = place.walk
+    if walk is None:
+        raise RuntimeError("a page was taken in where no walk was begun")
+    name = names[walk.listing]
+    mark = place.marks.get(name)
+    floor = place.since.timestamp() if mark is None else mark.at
+    if empty and walk.anchors:
+        left = walk.anchors[:-1]
+        if left:  # the anchor may have been deleted: go on from the entry before it
+            return replace(place, walk=_on(walk, anchors=left)), None
+        return _next(place, names), "Reddit gave nothing after the last entries read, so older ones may lack"
+    walk = _on(walk, seen=walk.seen + len(rows), in_listing=walk.in_listing + 1)
+    if walk.top is None:
+        walk = replace(walk, top=_top(rows, mark, floor, walk.begun))
+    place = replace(place, walk=walk)
+    if any(r.at < floor for r in rows) or after is None:
+        lost = after is None and walk.seen >= LISTED_MAX - 50 and not any(r.at < floor for r in rows)
+        return _next(place, names), (
+            f"Reddit shows only the newest {LISTED_MAX} entries of a listing" if lost else None
+        )
+    if after in walk.anchors or walk.in_listing >= WALK_MAX:
+        return _next(place, names), "Reddit gave the same page again and again, so the rest was not read"
+    anchors = (*(r.id for r in rows if r.id != after), after)[-ANCHORS_MAX:]
+    return replace(place, walk=replace(walk, anchors=anchors)), None
+
+
+def _on(walk: Walk, **changes: Any) -> Walk:
+    return replace(walk, pages=walk.pages + 1, **changes)
+
+
+def _top(rows: Sequence[Row], mark: Mark | None, floor: float, begun: datetime) -> Mark:
+    recent = {r.id: r.stamp for r in rows}
+    for id, stamp in mark.recent.items() if mark is not None else ():
+        if len(recent) >= RECENT_MAX:
+            break
+        recent.setdefault(id, stamp)
+    newest = max((r.at for r in rows), default=floor)
+    return Mark(max(floor, min(newest, begun.timestamp())), recent)
+
+
+def _next(place: Place, names: Sequence[str]) -> Place:
+    """This listing is read: its mark moves, and the next one's turn comes, if there is one."""
+    walk = place.walk
+    if walk is None:
+        raise RuntimeError("a listing was ended where no walk was begun")
+    marks = dict(place.marks)
+    if walk.top is not None:
+        marks[names[walk.listing]] = walk.top
+    # A listing that is no longer read (a subreddit less in the config) leaves no mark behind.
+    marks = {n: m for n, m in marks.items() if n in names}
+    onward = walk.listing + 1
+    going = None if onward >= len(names) else Walk(walk.begun, onward, pages=walk.pages)
+    return replace(place, marks=marks, walk=going)
+
+
+def _write_mark(mark: Mark) -> dict[str, Any]:
+    return {"at": mark.at, "recent": dict(mark.recent)}
+
+
+def _read_mark(value: Any) -> Mark:
+    at = value["at"]
+    if type(at) not in (int, float) or not 0 <= at < 1e12:
+        raise ValueError("a mark without a time")
+    recent = {_id(i): _stamp(s) for i, s in value["recent"].items()}
+    if len(recent) > RECENT_MAX:
+        raise ValueError("a mark with too many ids")
+    return Mark(float(at), recent)
+
+
+def _read_walk(value: Any) -> Walk:
+    top = value["top"]
+    return Walk(
+        begun=_time(value["begun"]),
+        listing=_count(value["listing"]),
+        anchors=tuple(_ids(value["anchors"])),
+        top=None if top is None else _read_mark(top),
+        pages=_count(value["pages"]),
+        seen=_count(value["seen"]),
+        in_listing=_count(value["in_listing"]),
+    )
+
+
+def _ids(values: Any) -> Iterable[str]:
+    if type(values) is not list or len(values) > ANCHORS_MAX:
+        raise ValueError("not a list of anchors")
+    return (_id(v) for v in values)
+
+
+def _id(value: Any) -> str:
+    if type(value) is not str or not 0 < len(value) <= _ID_LENGTH_MAX:
+        raise ValueError("not a fullname")
+    return value
+
+
+def _stamp(value: Any) -> str:
+    if type(value) is not str or len(value) > 40:
+        raise ValueError("not a stamp")
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1_000_000:
+        raise ValueError("not a count")
+    return value
+
+
+def _time(value: Any) -> datetime:
+    at = datetime.fromisoformat(value)
+    if at.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return at.astimezone(UTC)

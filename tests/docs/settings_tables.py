@@ -1,0 +1,109 @@
+"""The tables of docs/configuration.md, made from the models.
+
+`python -m tests.docs.settings_tables` writes them anew; test_settings_documented.py compares.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+import alerts
+import connectors
+from monitor.config import (
+    AlertsConfig,
+    BrandConfig,
+    HeartbeatConfig,
+    HttpConfig,
+    MonitorConfig,
+    RoutingConfig,
+    RulesConfig,
+    TargetConfig,
+    WebConfig,
+)
+from monitor.load import as_toml
+from wire.secret import Secret
+
+DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+TABLE = re.compile(r"(?<=<!-- settings: )(?P<name>[^>]+) -->\n(?P<body>.*?)(?=<!-- end -->)", re.DOTALL)
+_SAID: dict[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    timedelta: "duration",
+    Path: "path",
+    Secret: "secret",
+    dict: "table",
+}
+
+
+def models() -> dict[str, type[BaseModel]]:
+    """Every model of a part of monitor.toml, connectors' and channels' own included, by its heading."""
+    own: dict[str, type[BaseModel]] = {
+        "monitor": MonitorConfig,
+        "http": HttpConfig,
+        "web": WebConfig,
+        "heartbeat": HeartbeatConfig,
+        "rules": RulesConfig,
+        "brands.NAME": BrandConfig,
+        "targets": TargetConfig,
+        "alerts": AlertsConfig,
+        "channels.NAME": RoutingConfig,
+    }
+    own |= {f"brands.NAME.{name}": connectors.load(name).Settings for name in connectors.REGISTRY}
+    own |= {f'channels.NAME, type = "{name}"': alerts.load(name).Settings for name in alerts.REGISTRY}
+    return own
+
+
+def _value(annotation: Any) -> str:
+    """What one writes: "text", "duration", "list of text", or the words that may stand there."""
+    if annotation in _SAID:
+        return _SAID[annotation]
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f'`"{word}"`' for word in inner)
+    if origin in (Union, UnionType):
+        return " or ".join(_value(one) for one in inner if one is not type(None))
+    if origin in (list, tuple):
+        return f"list of {_value(inner[0])}"
+    if origin is dict:
+        return "table"
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return ", ".join(f'`"{word.value}"`' for word in annotation)
+    if hasattr(annotation, "__metadata__"):
+        return _value(inner[0])
+    raise TypeError(f"no words for {annotation}")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    given = field.get_default(call_default_factory=True)
+    return "" if given is None else f"`{as_toml(given)}`"
+
+
+def table(model: type[BaseModel]) -> str:
+    """The settings of a model as a Markdown table."""
+    rows = ["| setting | value | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        cells = (f"`{name}`", _value(field.annotation), _default(field), field.description or "")
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def with_tables(text: str) -> str:
+    """The page with its tables made anew."""
+    known = models()
+    return TABLE.sub(lambda m: f"{m['name']} -->\n{table(known[m['name']])}\n", text)
+
+
+if __name__ == "__main__":
+    DOCS.write_text(with_tables(DOCS.read_text("utf-8")), "utf-8")
