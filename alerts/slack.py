@@ -149,7 +149,7 @@ def build_blocks(alert: Alert, said: Rendered, mention: str | None) -> list[dict
         SectionBlock,
     )
 
-    header = f"{said.mark} {said.headline}"[:HEADER_LENGTH_MAX]
+    header = _cut(f"{said.mark} {said.headline}", HEADER_LENGTH_MAX)
     blocks: list[Block] = [
         HeaderBlock(block_id=alert.key[:BLOCK_ID_LENGTH_MAX], text=PlainTextObject(text=header, emoji=False))
     ]
@@ -159,26 +159,37 @@ def build_blocks(alert: Alert, said: Rendered, mention: str | None) -> list[dict
     return [block.to_dict() for block in blocks]
 
 
+def _cut(text: str, length_max: int) -> str:
+    """The start of a text; an emoji counts twice, as it does where strings are UTF-16."""
+    return text.encode("utf-16-le")[: 2 * length_max].decode("utf-16-le", "ignore")
+
+
 def _rich_text(said: Rendered) -> list[dict[str, Any]]:
-    """Everything below the header."""
-    elements = [_section([*_label(label), _text(value)]) for label, value in said.facts]
-    if said.quote is not None:
-        elements.append(_section(_label("They wrote")))
-        elements.append({"type": "rich_text_quote", "elements": [_text(said.quote)]})
-    if said.reasons:
-        elements.append(_section(_label("Why we think that it is a complaint")))
-        rows = [_section([_text(reason)]) for reason in said.reasons]
-        elements.append({"type": "rich_text_list", "style": "bullet", "elements": rows})
-    elements += [_section([*_label("Note"), _text(caveat)]) for caveat in said.caveats]
+    """Everything below the header: lines in sections, the customer's words as a quote, reasons as a list."""
+    head = [[*_label(label), _text(value)] for label, value in said.facts]
+    tail = [[*_label("Note"), _text(caveat)] for caveat in said.caveats]
     if said.link is not None:
-        elements.append(_section([{"type": "link", "url": said.link, "text": said.link_text}]))
-    elements.append(_section([{**_text(said.footer), "style": {"italic": True}}]))
-    return elements
+        tail.append([{"type": "link", "url": said.link, "text": said.link_text}])
+    tail.append([{**_text(said.footer), "style": {"italic": True}}])
+    elements: list[dict[str, Any]] = []
+    if said.quote is not None:
+        elements.append(_section([*head, _label("They wrote")]))
+        elements.append({"type": "rich_text_quote", "elements": [_text(said.quote)]})
+        head = []
+    if said.reasons:
+        elements.append(_section([*head, _label("Why we think that it is a complaint")]))
+        rows = [_section([[_text(reason)]]) for reason in said.reasons]
+        elements.append({"type": "rich_text_list", "style": "bullet", "elements": rows})
+        head = []
+    return [*elements, _section([*head, *tail])]
 
 
-def _section(elements: list[dict[str, Any]]) -> dict[str, Any]:
-    # Sections follow each other on one line unless the earlier one ends it.
-    return {"type": "rich_text_section", "elements": [*elements, _text("\n")]}
+def _section(lines: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
+    """Lines of a rich text; it has no lines of its own but the line ends in its texts."""
+    elements: list[dict[str, Any]] = []
+    for line in lines:
+        elements += [_text("\n"), *line] if elements else line
+    return {"type": "rich_text_section", "elements": elements}
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -113,10 +113,6 @@ def due_to_post() -> dict[str, Any]:
                 if watched.channels:
                     worker[0].wake()
 
-            def wake(watched: Watched) -> None:
-                if watched.channels:
-                    worker[0].wake()
-
             core = Core(store, policy(), clock, wake, lambda: None)
             poster = _Poster(f"{served.url}/services/T0/B0/hook")
             worker.append(ChannelWorker("care", poster, core, clock, 5.0, 60.0))

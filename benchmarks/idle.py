@@ -34,9 +34,9 @@ def idle_daemon() -> dict[str, Any]:
                 stderr=subprocess.DEVNULL,
             )
             try:
-                time.sleep(WARM_UP_SECONDS)  # noqa: TID251 # measuring takes real time
+                time.sleep(WARM_UP_SECONDS)  # measuring takes real time
                 before = _cpu_seconds(process.pid)
-                time.sleep(MEASURED_SECONDS)  # noqa: TID251 # measuring takes real time
+                time.sleep(MEASURED_SECONDS)  # measuring takes real time
                 used = _cpu_seconds(process.pid) - before
                 rss = _rss_mebibytes(process.pid)
             finally:

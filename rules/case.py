@@ -263,7 +263,7 @@ def fold(
     for part in ordered:
         current = segments[-1] if segments else None
         if part.inbound:
-            if current is None or _over(current, part, policy, place):
+            if current is None or _over(current, part, policy, place, actions):
                 current = _Segment(_Growth(part))
                 segments.append(current)
             original = part.first_verdict or part.verdict
@@ -285,16 +285,24 @@ def _by_person(part: Part, asked_at: datetime, policy: FoldPolicy) -> bool:
     return not part.automated and not too_quick(asked_at, part.created_at, policy.quick_seconds)
 
 
-def _over(segment: _Segment, part: Part, policy: FoldPolicy, place: Place) -> bool:
-    """Whether the case was over when this message was written: silence, with nobody waiting."""
-    if segment.needed or segment.last_at is None:
+def _over(segment: _Segment, part: Part, policy: FoldPolicy, place: Place, actions: Sequence[Action]) -> bool:
+    """Whether the case was over when this message was written: silence since, with nobody waiting, because
+    a person answered or an operator's word covered all that had been written."""
+    closed_at = [
+        a.at
+        for a in _said_of(segment, actions)
+        if a.word in CLOSING_WORDS and all(_covers(a, p) for p in segment.inbound)
+    ]
+    if segment.last_at is None or (segment.needed and not closed_at):
         return False
     target = choose(policy.targets, segment.first_seen_as.traits(place))
     gap = target.gap_seconds if target is not None else GAP_SECONDS_DEFAULT
-    return part.created_at - segment.last_at >= timedelta(seconds=gap)
+    return part.created_at - max([segment.last_at, *closed_at]) >= timedelta(seconds=gap)
 
 
 def _said_of(segment: _Segment, actions: Sequence[Action]) -> list[Action]:
+    if not actions:
+        return []
     ids = {p.id for p in segment.inbound}
     return sorted((a for a in actions if a.message_id in ids), key=lambda a: a.at)
 

@@ -1,8 +1,14 @@
-"""A mail server on loopback that keeps what it is sent: a real SMTP server, aiosmtpd's."""
+"""A mail server on loopback that keeps what it is sent: a real SMTP server, aiosmtpd's, in a thread.
+
+What may live here: what a mail server does to a client (refusals, greylisting, TLS, logins, broken lines).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email import message_from_bytes
@@ -13,35 +19,75 @@ from typing import Any
 
 from simulator.world import Clock
 
+START_SECONDS_MAX = 10.0
+STOP_SECONDS_MAX = 5.0
+SIZE_BYTES_MAX = 2_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail that was accepted. `at` is pretended time; `key` is the sender's own."""
+    """One mail that was accepted. `at` is pretended time; `tls` tells how it came, `user` who logged in."""
 
     at: datetime
     sender: str
     recipients: tuple[str, ...]
     message: EmailMessage
+    tls: bool = False
+    user: str | None = None
 
     @property
     def key(self) -> str:
-        return "".join(str(self.message.get("X-Response-Monitor-Key", "")).split())  # long headers are folded
+        """The sender's own key. A long one comes in encoded words, folded."""
+        return "".join(str(self.message.get("X-Response-Monitor-Key", "")).split())
+
+    @property
+    def stage(self) -> str:
+        """What the mail is about, as its sender calls it ("breach")."""
+        return str(self.message.get("X-Response-Monitor-Stage", ""))
+
+    def part(self, kind: str) -> str:
+        """Its body as "plain" or "html"."""
+        body = self.message.get_body((kind,))
+        return "" if body is None else str(body.get_content())
 
 
 @dataclass(slots=True)
 class MailSink:
-    """The server. `refusals` are answers ("451 later", "550 no") that the next mails get instead."""
+    """The server, at `port` or at a free one.
+
+    `tls` makes it offer STARTTLS and insist on it; with `implicit_tls` it speaks TLS from the first byte.
+    `users` are names and passwords; given, a login is needed. `refusals` are answers ("451 later", "550 no")
+    that the next mails get instead, `mail_refusals` those that the next MAIL commands get, and
+    `refused_recipients` those of an address, always. `hang_ups` counts the next mails that are kept without
+    being answered: the line breaks.
+    """
 
     clock: Clock
     host: str = "127.0.0.1"
     port: int = 0
     tls: ssl.SSLContext | None = None
+    implicit_tls: bool = False
+    users: Mapping[str, str] | None = None
     mails: list[Mail] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    mail_refusals: list[str] = field(default_factory=list)
     refused_recipients: dict[str, str] = field(default_factory=dict)
-    _controller: Any = None
+    hang_ups: int = 0
+    _loop: asyncio.AbstractEventLoop | None = None
+    _thread: threading.Thread | None = None
+    _server: asyncio.Server | None = None
 
-    async def handle_RCPT(  # aiosmtpd's name
+    async def handle_MAIL(  # aiosmtpd's name
+        self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        """Say yes to a sender, or refuse."""
+        if self.mail_refusals:
+            return self.mail_refusals.pop(0)
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
+    async def handle_RCPT(
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
     ) -> str:
         """Say yes, or what this recipient gets instead."""
@@ -50,34 +96,86 @@ class MailSink:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # as above
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Keep a mail, or refuse it."""
         if self.refusals:
             return self.refusals.pop(0)
         message = message_from_bytes(envelope.content, policy=default)
-        self.mails.append(Mail(self.clock.now(), envelope.mail_from, tuple(envelope.rcpt_tos), message))
+        self.mails.append(
+            Mail(
+                self.clock.now(),
+                envelope.mail_from,
+                tuple(envelope.rcpt_tos),
+                message,
+                tls=session.ssl is not None or self.implicit_tls,
+                user=session.auth_data if session.authenticated else None,
+            )
+        )
+        if self.hang_ups:
+            self.hang_ups -= 1
+            server.transport.abort()
         return "250 OK"
 
     def start(self) -> None:
-        """Return when it accepts; `port` is the real one then."""
-        from aiosmtpd.controller import Controller  # only the demo and the tests have it
-
-        self._controller = Controller(
-            self,
-            hostname=self.host,
-            port=self.port or _free_port(self.host),
-            tls_context=self.tls,
-            require_starttls=self.tls is not None,
-            data_size_limit=2_000_000,
-        )
-        self._controller.start()
-        self.port = self._controller.port
+        """Return when it accepts; `port` is the real one then. Raises RuntimeError where it does not."""
+        self._loop = asyncio.new_event_loop()
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(self._loop, ready), daemon=True)
+        self._thread.start()
+        if not ready.wait(START_SECONDS_MAX) or self._server is None:
+            raise RuntimeError(f"the mail server did not start on {self.host}:{self.port}")
 
     def stop(self) -> None:
-        """Close it."""
-        if self._controller is not None:
-            self._controller.stop()
-            self._controller = None
+        """Close it; whoever is connected is cut off."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        if loop.is_running():
+            loop.call_soon_threadsafe(loop.stop)
+        thread.join(STOP_SECONDS_MAX)
+        self._loop = self._thread = self._server = None
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            tls = self.tls if self.implicit_tls else None
+            server = loop.run_until_complete(
+                loop.create_server(lambda: self._session(loop), self.host, self.port, ssl=tls)
+            )
+            self._server = server
+            self.port = server.sockets[0].getsockname()[1]
+            ready.set()
+            loop.run_forever()
+            server.close()
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        finally:
+            ready.set()
+            loop.close()
+
+    def _session(self, loop: asyncio.AbstractEventLoop) -> Any:
+        from aiosmtpd.smtp import SMTP, AuthResult  # only the demo and the tests have it
+
+        def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> Any:
+            name = data.login.decode("utf-8", "replace")
+            known = (self.users or {}).get(name)
+            right = known is not None and data.password == known.encode()
+            return AuthResult(success=right, handled=right, auth_data=name)
+
+        starttls = self.tls if not self.implicit_tls else None
+        return SMTP(
+            self,
+            hostname="localhost",
+            data_size_limit=SIZE_BYTES_MAX,
+            tls_context=starttls,
+            require_starttls=starttls is not None,
+            auth_require_tls=starttls is not None,
+            auth_required=self.users is not None,
+            authenticator=authenticate if self.users is not None else None,
+            loop=loop,
+        )
 
     def __enter__(self) -> MailSink:
         self.start()
@@ -87,11 +185,3 @@ class MailSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _free_port(host: str) -> int:
-    """aiosmtpd's controller greets itself after the start, and so must know its port before."""
-    import socket
-
-    with socket.create_server((host, 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -1,8 +1,8 @@
 """A Slack workspace, as far as posting goes: incoming webhooks, chat.postMessage, chat.update, auth.test.
 
-What may live here: Slack's wire format for posting, and what of its behaviour a careful client must cope with
-(errors with status 200, one message a second a channel, limits of blocks, messages that are gone). It keeps
-what was posted, when (pretended), and under which of the poster's keys. Source: Slack's Web API documentation.
+What may live here: Slack's wire format for posting, and what of its behaviour a careful client must cope
+with (errors with status 200, one message a second a channel, limits of blocks, messages that are gone). It
+keeps what was posted, when (pretended), and under which key. Source: Slack's Web API documentation.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ class Api:
 
         settings = self._settings
         with praw.config.Config.LOCK:
-            if praw.config.Config.CONFIG is None or praw.config.Config.CONFIG.sections():
+            if praw.config.Config.CONFIG is None:
                 praw.config.Config.CONFIG = _own_defaults()
         password, refresh = self._reveal(settings.password), self._reveal(settings.refresh_token)
         reddit = praw.Reddit(
@@ -275,7 +275,8 @@ class Api:
     def _redirected(self, location: str, what: str) -> EdgeError:
         if "/login" in location:
             return NotAllowed(
-                f"Reddit asks u/{self._settings.username} to log in for {what}: authorise again, with all scopes"
+                f"Reddit asks u/{self._settings.username} to log in for {what}: authorise again, with all "
+                "scopes"
             )
         if "/subreddits/search" in location:
             return Refused(f"Reddit knows no such subreddit as in {what}: check subreddits")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from connectors.contract import (
@@ -22,7 +22,7 @@ from connectors.contract import (
 )
 from connectors.reddit.api import SCOPES, Api
 from connectors.reddit.parse import Body, Reader, parse_listing, phrases
-from connectors.reddit.place import Place, Row, begin, is_new, take
+from connectors.reddit.place import Place, begin, is_new, take
 from connectors.reddit.settings import Settings
 from rules.message import Kind, Message
 from wire.errors import Malformed, NotAllowed, Refused
@@ -220,7 +220,8 @@ def search_queries(keywords: Sequence[str]) -> tuple[str, ...]:
             raise Refused(f"the keyword {keyword!r} has no letter or digit that Reddit could search for")
         if len(phrase) > QUERY_LENGTH_MAX:
             raise Refused(
-                f"the keyword {keyword[:60]!r} does not fit: Reddit's search takes {QUERY_LENGTH_MAX} characters"
+                f"the keyword {keyword[:60]!r} does not fit: Reddit's search takes {QUERY_LENGTH_MAX} "
+                "characters"
             )
         if queries and len(queries[-1]) + len(" OR ") + len(phrase) <= QUERY_LENGTH_MAX:
             queries[-1] += f" OR {phrase}"

@@ -27,6 +27,7 @@ _OLDEST = datetime(2005, 1, 1, tzinfo=UTC).timestamp()
 _FULLNAME = re.compile(r"t[134]_[0-9a-z]{1,13}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _CONTEXT = re.compile(r"/(?:r|u|user)/[^/\s]{1,50}/comments/([0-9a-z]{1,13})(?:[/?#]|$)")
+_PATH = re.compile(r"/[!-.0-~][!-~]*")
 _MENTION = re.compile(r"(?<![\w/-])/?u/([A-Za-z0-9_-]{3,20})(?![\w-])")
 _DELETED = frozenset(("[deleted]", "[removed]", "[ removed by reddit ]", "[deleted by user]"))
 _AUTOMATED = frozenset(("automoderator", "reddit"))
@@ -221,9 +222,8 @@ def _url(kind: Kind, name: str, data: Mapping[str, Any]) -> str | None:
         return f"{SITE}/message/messages/{name[3:]}"
     for field_name in ("permalink", "context"):
         path = data.get(field_name)
-        if type(path) is str and path.startswith("/") and not path.startswith("//") and len(path) <= 500:
-            if path.isascii() and path.isprintable() and " " not in path:
-                return SITE + path.partition("?")[0]
+        if type(path) is str and len(path) <= 500 and _PATH.fullmatch(path):
+            return SITE + path.partition("?")[0]
     return None
 
 

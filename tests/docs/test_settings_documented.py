@@ -78,7 +78,7 @@ def test_what_is_commented_out_shows_the_default() -> None:
                 field = model.model_fields[key]
                 default = None if field.is_required() else field.get_default(call_default_factory=True)
                 if default not in (None, [], ()):
-                    kind: Any = Annotated[(field.annotation, *field.metadata)]
+                    kind: Any = Annotated[(field.annotation, *field.metadata, "as the model has it")]
                     assert TypeAdapter(kind).validate_python(on[key]) == default, f"{name}.{key}"
                     compared += 1
     assert compared > 50

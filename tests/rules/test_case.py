@@ -129,6 +129,13 @@ def test_an_operators_word_covers_what_had_been_seen() -> None:
     assert one(asks("1", 0), asks("2", 4), said=(done,)).status is Status.RESOLVED
 
 
+def test_a_message_long_after_a_resolution_is_a_new_case() -> None:
+    """Resolved in March, a new complaint in June: new clocks, not a wait of three months."""
+    done = says(Word.RESOLVE, "1", 5)
+    cases = fold(PLACE, [asks("1", 0), asks("2", 5 + 24 * 60)], [done], POLICY)
+    assert [(c.first_message_id, c.status) for c in cases] == [("1", Status.RESOLVED), ("2", Status.WAITING)]
+
+
 def test_each_word_says_how_the_wait_ended() -> None:
     """Ignored, answered elsewhere and resolved are different ends, and who said so is kept."""
     ends = {
