@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from connectors.contract import (
@@ -22,7 +22,7 @@ from connectors.contract import (
 )
 from connectors.reddit.api import SCOPES, Api
 from connectors.reddit.parse import Body, Reader, parse_listing, phrases
-from connectors.reddit.place import Place, begin, is_new, take
+from connectors.reddit.place import Place, begin, is_new, take, was_changed
 from connectors.reddit.settings import Settings
 from rules.message import Kind, Message
 from wire.errors import Malformed, NotAllowed, Refused
@@ -111,7 +111,7 @@ class RedditConnector:
             raw = self._api.get(listing.path, _spoken(stream, self._settings), **parameters)
         kinds = (Kind.DM,) if known.private else _PUBLIC
         body = parse_listing(raw, reader, now, kinds, _spoken(stream, self._settings), private=known.private)
-        return self._page(known, listing, place, body, gap)
+        return self._page(known, listing, place, body, gap, now)
 
     def look_up(self, ids: Sequence[str], time_limit: float) -> Page:
         """Those comments and submissions as they are now: edited ones among `messages`, deleted ones in
@@ -175,14 +175,22 @@ class RedditConnector:
             )
         return Reader(around.brand, around.account, me.id, around.brand_handles | {settings.username})
 
-    def _page(self, stream: Stream, listing: _Listing, place: Place, body: Body, gap: str | None) -> Page:
+    def _page(
+        self, stream: Stream, listing: _Listing, place: Place, body: Body, gap: str | None, now: datetime
+    ) -> Page:
         names = [some.name for some in self._listings[stream.name]]
         walked, lost = take(place, names, body.rows, body.after, body.empty)
         new = {row.id for row in body.rows if is_new(place, listing.name, row)}
+        changed = {row.id for row in body.rows if was_changed(place, listing.name, row)}
+        # Where Reddit does not tell when a text was changed, it is when we noticed.
+        messages = [
+            replace(m, edited_at=now) if m.edited_at is None and m.id in changed else m
+            for m in reversed(body.messages)
+        ]
         budget, drained = self._api.budget, walked.walk is None
         begun = place.walk.begun if place.walk is not None else None
         return Page(
-            messages=_each_once(m for m in reversed(body.messages) if m.id in new and self._fits(stream, m)),
+            messages=_each_once(m for m in messages if m.id in new and self._fits(stream, m)),
             cursor=walked.written(),
             has_more=walked.walk is not None and walked.walk.pages % self._settings.pages_max != 0,
             rejected=tuple(body.rejected),

@@ -6,6 +6,7 @@ reason, and the rest of the page goes on. Shapes: Reddit's API docs, "listings" 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from wire.errors import Malformed
 SITE = "https://www.reddit.com"
 EXCERPT_MAX = 500
 _GONE_STAMP = "gone"
+_STAMP_LENGTH = 12
 _NUMBER_MAX = 2**63 - 1
 _FUTURE = timedelta(days=1)
 _OLDEST = datetime(2005, 1, 1, tzinfo=UTC).timestamp()
@@ -106,7 +108,7 @@ def _take(thing: Any, reader: Reader, now: datetime, wanted: frozenset[Kind], fo
         raise _Unreadable("no created_utc, or one that cannot be")
     deleted = _is_deleted(kind, data)
     edited = _time(data.get("edited"), now)
-    stamp = _GONE_STAMP if deleted else "" if edited is None else f"{edited.timestamp():.0f}"
+    stamp = _GONE_STAMP if deleted else _stamp(kind, data)
     # An entry whose text cannot be read is walked past, or it would be met again and again.
     found.rows.append(Row(name, written.timestamp(), stamp))
     if kind not in wanted:
@@ -215,6 +217,16 @@ def _is_deleted(kind: Kind, data: Mapping[str, Any]) -> bool:
         (data.get("author") == "[deleted]" and not body)
         or (type(data.get("removed_by_category")) is str and data["removed_by_category"] != "")
     )
+
+
+def _stamp(kind: Kind, data: Mapping[str, Any]) -> str:
+    """What changes with an edit. The words themselves: the inbox does not tell of edits, and Reddit marks none
+    in the first minutes. Private messages cannot be edited."""
+    if kind is Kind.DM:
+        return ""
+    words = [data.get(name) for name in ("title", "selftext", "body")]
+    said = "\0".join(w for w in words if type(w) is str).encode("utf-8", "replace")
+    return hashlib.sha256(said).hexdigest()[:_STAMP_LENGTH]
 
 
 def _url(kind: Kind, name: str, data: Mapping[str, Any]) -> str | None:

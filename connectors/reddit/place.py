@@ -113,6 +113,12 @@ def is_new(place: Place, name: str, row: Row) -> bool:
     return mark is None or mark.recent.get(row.id) != row.stamp
 
 
+def was_changed(place: Place, name: str, row: Row) -> bool:
+    """Whether an entry that was handed over before reads otherwise now."""
+    mark = place.marks.get(name)
+    return mark is not None and mark.recent.get(row.id, row.stamp) != row.stamp
+
+
 def take(
     place: Place, names: Sequence[str], rows: Sequence[Row], after: str | None, empty: bool
 ) -> tuple[Place, str | None]:

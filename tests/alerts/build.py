@@ -1,14 +1,15 @@
-"""Alerts as the tests want them, and the two kinds of channels on their simulated sinks."""
+"""Alerts as the tests want them, and each way of telling people on its simulated sink."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import pytest
 
 import alerts
 from alerts.contract import Channel, ChannelSurroundings
@@ -24,11 +25,12 @@ NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
 PASSWORD = "correct horse battery staple"
 HOOK = "T0HUSH/B0HUSH/hush-hush-hush"
-SECRETS = (TOKEN, PASSWORD, "hush-hush-hush")
+SECRETS = (TOKEN, PASSWORD, "hush-hush-hush", "B0HUSH")
+LIMIT = 10.0
 
 
 def facts(**changes: Any) -> CaseFacts:
-    """@ann_b, who has waited for 7 minutes of 15 on X at noon."""
+    """@ann_b, who at noon has waited for 7 minutes of 15 on X."""
     given: dict[str, Any] = {
         "case_id": "acme/x/17",
         "brand": "acme",
@@ -53,16 +55,14 @@ def facts(**changes: Any) -> CaseFacts:
 
 
 def alert(stage: Stage, *, at: datetime = NOON, repeat: int = 0, subject: str = "", **changes: Any) -> Alert:
-    """An alert of that stage; of a case, or for TROUBLE and TEST of ourselves."""
+    """An alert of that stage: of a case, or for TROUBLE and TEST of ourselves."""
     if stage in (Stage.TROUBLE, Stage.TEST):
         since = NOON - timedelta(minutes=5)
         trouble = Trouble("@acme on x refuses us", "mentions: 403", since, 3, "Give the permission")
-        return Alert(f"blind 1/{stage}/0/care", subject or "blind 1", stage, at, repeat, trouble=trouble)
+        return Alert(f"blind 1/{stage}/{repeat}/care", subject or "blind 1", stage, at, repeat, None, trouble)
     if stage in (Stage.CLEARED, Stage.CORRECTED):
-        over = {
-            "outcome": "answered after 12 min by @acmehelp",
-            "answered_at": NOON + timedelta(minutes=5),
-        }
+        answered_at = NOON + timedelta(minutes=5)
+        over = {"outcome": "answered after 12 min by @acmehelp", "answered_at": answered_at}
         changes = over | changes
     case = facts(**changes)
     subject = subject or case.case_id
@@ -71,16 +71,16 @@ def alert(stage: Stage, *, at: datetime = NOON, repeat: int = 0, subject: str = 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a sink holds of one alert: its key, and every text of it that a program could act upon."""
+    """What a sink holds of one alert: its key, and the texts of it."""
 
     key: str
     texts: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Bench:
-    """One kind of channel on its sink. `make` builds the channel with settings changed, `elsewhere` one that
-    talks to another port of this machine; `received` lists what arrived."""
+    """One way of telling people on its sink. `make` builds a channel with settings changed, `elsewhere` one
+    that talks to another port of this machine; `received` lists what arrived; `faults` befall HTTP only."""
 
     kind: str
     clock: FixedClock
@@ -89,7 +89,6 @@ class Bench:
     received: Callable[[], list[Received]]
     sink: Any
     faults: Faults
-    made: list[Channel] = field(default_factory=list)
 
 
 def build_channel(kind: str, clock: FixedClock, settings: dict[str, Any], http: HttpOptions) -> Channel:
@@ -101,41 +100,29 @@ def build_channel(kind: str, clock: FixedClock, settings: dict[str, Any], http: 
 
 
 @contextmanager
-def slack_bench(webhook: bool) -> Iterator[Bench]:
-    """A Slack workspace, with a webhook or with a bot token."""
+def _slack(webhook: bool) -> Iterator[Bench]:
     clock = FixedClock(NOON)
     faults = Faults(clock)
     workspace = SlackWorkspace(clock, hook=HOOK, channels=("#care",))
-    with Served(make_slack_app(workspace, faults)) as server, _environment() as environment:
-        environment["CARE_TOKEN"] = TOKEN
-        environment["CARE_HOOK"] = f"{server.url}/services/{HOOK}"
-        own: dict[str, Any] = {"webhook_url": {"env": "CARE_HOOK"}}
-        if not webhook:
-            own = {
-                "bot_token": {"env": "CARE_TOKEN"},
-                "channel": "#care",
-                "api_url": f"{server.url}/api",
-            }
+    made: list[Channel] = []
+    with Served(make_slack_app(workspace, faults)) as server, pytest.MonkeyPatch.context() as environment:
 
-        def make(**changes: Any) -> Channel:
-            settings = {"type": "slack", **own, **changes}
-            channel = build_channel("slack", clock, settings, HttpOptions())
-            bench.made.append(channel)
-            return channel
+        def make(url: str = server.url, **changes: Any) -> Channel:
+            environment.setenv("CARE_TOKEN", TOKEN)
+            environment.setenv("CARE_HOOK", f"{url}/services/{HOOK}")
+            token = {"bot_token": {"env": "CARE_TOKEN"}, "channel": "#care", "api_url": f"{url}/api"}
+            own = {"webhook_url": {"env": "CARE_HOOK"}} if webhook else token
+            made.append(build_channel("slack", clock, {"type": "slack", **own, **changes}, HttpOptions()))
+            return made[-1]
 
         def elsewhere(port: int) -> Channel:
-            environment["CARE_HOOK"] = f"http://127.0.0.1:{port}/services/{HOOK}"
-            try:
-                return _Kept(make(**({} if webhook else {"api_url": f"http://127.0.0.1:{port}/api"})))
-            finally:
-                pass
+            return make(f"http://127.0.0.1:{port}")
 
         def received() -> list[Received]:
-            return [Received(p.key, (p.text, *_strings(p.blocks))) for p in workspace.posts]
+            return [Received(post.key, (post.text, *strings(post.blocks))) for post in workspace.posts]
 
-        bench = Bench("slack", clock, make, received, workspace, faults)
-        yield bench
-        for channel in bench.made:
+        yield Bench("slack", clock, make, elsewhere, received, workspace, faults)
+        for channel in made:
             channel.close()
 
 
@@ -144,10 +131,10 @@ def mail_bench(**options: Any) -> Iterator[Bench]:
     """A mail server that wants a login."""
     clock = FixedClock(NOON)
     sink = MailSink(clock, users={"monitor": PASSWORD}, **options)
-    with sink, _environment() as environment:
-        environment["CARE_PASSWORD"] = PASSWORD
+    with sink, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CARE_PASSWORD", PASSWORD)
 
-        def make(*, http: HttpOptions | None = None, **changes: Any) -> Channel:
+        def make(http: HttpOptions | None = None, **changes: Any) -> Channel:
             settings = {
                 "type": "smtp",
                 "host": "127.0.0.1",
@@ -160,31 +147,30 @@ def mail_bench(**options: Any) -> Iterator[Bench]:
             }
             return build_channel("smtp", clock, settings | changes, http or HttpOptions())
 
+        def elsewhere(port: int) -> Channel:
+            return make(port=port)
+
         def received() -> list[Received]:
             return [
-                Received(m.key, (str(m.message["Subject"]), m.part("plain"), m.part("html")))
-                for m in sink.mails
+                Received(mail.key, (str(mail.message["Subject"]), mail.part("plain"), mail.part("html")))
+                for mail in sink.mails
             ]
 
-        yield Bench("smtp", clock, make, received, sink, Faults(clock))
+        yield Bench("smtp", clock, make, elsewhere, received, sink, Faults(clock))
 
 
-def _strings(value: Any) -> list[str]:
+BENCHES: dict[str, Callable[[], AbstractContextManager[Bench]]] = {
+    "slack webhook": lambda: _slack(webhook=True),
+    "slack token": lambda: _slack(webhook=False),
+    "smtp": mail_bench,
+}
+"""Every way that we have of telling people."""
+
+
+def strings(value: Any) -> list[str]:
     """Every string in a piece of JSON."""
     if isinstance(value, dict):
-        return [s for v in value.values() for s in _strings(v)]
+        return [text for each in value.values() for text in strings(each)]
     if isinstance(value, list):
-        return [s for v in value for s in _strings(v)]
+        return [text for each in value for text in strings(each)]
     return [value] if isinstance(value, str) else []
-
-
-@contextmanager
-def _environment() -> Iterator[dict[str, str]]:
-    """The process's environment, put back afterwards (a fixture of function scope would be made anew for
-    each test, and the servers with it)."""
-    before = dict(os.environ)
-    try:
-        yield os.environ  # type: ignore[misc] # it is a MutableMapping, which is all that is needed
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
