@@ -404,7 +404,7 @@ def replay(
             done = do_replay(target, opened.policy, lines, opened.now, with_alerts=alerts, on_line=on_line)
         target.close()
         for number, problem in done.problems or ():
-            err.print(f"{file}:{number}: {inert(problem)}")
+            err.print(f"{file}:{number}: {inert(problem)}", soft_wrap=True)
         found = {
             "lines": done.lines,
             "messages": done.taken,

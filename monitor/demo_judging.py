@@ -146,7 +146,7 @@ def compare(
     _count_deliveries(result, heard)
     lately = [t for t in truth if not t.historic]
     for true in lately:
-        _compare_case(result, true, found.get((true.platform.value, town.message_id(true))))
+        _compare_case(result, true, found.get((true.platform.value, town.message_id(true))), end)
     _compare_breaches(result, town, truth, heard, kills)
     return result
 
@@ -155,7 +155,7 @@ def _cases(reader: Reader) -> list[Case]:
     return [row.case for row in reader.cases.everything()]
 
 
-def _compare_case(result: Result, true: TrueCase, case: Case | None) -> None:
+def _compare_case(result: Result, true: TrueCase, case: Case | None, end: datetime) -> None:
     result.cases += 1
     name = f"{true.platform.value}/{true.customer_handle}/{true.first_message_id}"
     result.withdrawn += true.withdrawn_at is not None
@@ -168,7 +168,9 @@ def _compare_case(result: Result, true: TrueCase, case: Case | None) -> None:
     right = (meant == "complaint") == judged
     result.judged[f"{meant}_{'right' if right else 'wrong'}"] += 1
     if true.first_response_seconds is None:
-        if case.first_response is not None and true.withdrawn_at is None:
+        # While the daemon drains, the world goes on: what is answered after the end is not compared.
+        answered = case.first_response is not None and case.first_response.at <= end
+        if answered and true.withdrawn_at is None:
             result.answered_missed.append(f"{name}: found an answer that is none")
         return
     if case.first_response_seconds is None:

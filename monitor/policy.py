@@ -35,9 +35,10 @@ BLIND_AFTER_SECONDS_DEFAULT = 900.0
 
 @dataclass(frozen=True, slots=True)
 class BrandPolicy:
-    """What one brand's messages mean, and who of its own is a machine."""
+    """What one brand's messages mean, and who of its own is a machine. `title` is what people call it."""
 
     name: str
+    title: str
     meaning: MeaningPolicy
     judge_of_it: Judge
     automation: Automation
@@ -88,7 +89,7 @@ class Policy:
         if found is not None:
             return found
         any_brand = next(iter(self.brands.values()))
-        return replace(any_brand, name=name)
+        return replace(any_brand, name=name, title=name)
 
 
 def make_policy(
@@ -180,6 +181,7 @@ def _brand(
     )
     return BrandPolicy(
         name=name,
+        title=brand.name or name,
         meaning=meaning,
         judge_of_it=make_judge(meaning, packs, sentiment),
         automation=make_automation(

@@ -47,7 +47,7 @@ def make_facts(reader: Reader, policy: Policy, row: CaseRow, caveats: Any = ()) 
     name = f"@{case.customer_handle}" if case.customer_handle else None
     return CaseFacts(
         case_id=case.id,
-        brand=case.place.brand,
+        brand=policy.brand(case.place.brand).title,
         connector=case.place.connector,
         account=case.account,
         public=case.public,

@@ -48,7 +48,7 @@ class Mail:
     def part(self, kind: str) -> str:
         """Its body as "plain" or "html"."""
         body = self.message.get_body((kind,))
-        return "" if body is None else str(body.get_content())
+        return "" if body is None else str(body.get_content()).replace("\r\n", "\n")
 
 
 @dataclass(slots=True)

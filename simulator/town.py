@@ -112,7 +112,7 @@ class Town:
         return [] if self.script is None else ground_truth(self.script, end)
 
     def message_id(self, case: TrueCase) -> str:
-        """The id under which a client that knows the platform's wire format stores the case's first message."""
+        """The id under which a client of the platform's wire format stores the case's first message."""
         if case.platform is Platform.X:
             return f"dm-{case.first.id}" if case.private else case.first.id
         return f"{_REDDIT_KINDS[case.first.form]}_{case.first.id}"

@@ -8,6 +8,7 @@ The config says where a secret is, not what it is: `token = { env = "X_TOKEN" }`
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,13 @@ from pydantic_core import CoreSchema, core_schema
 
 _SOURCES = ("env", "file", "credential")
 _BYTES_MAX = 64 * 1024
+# A secret that was pasted where its name belongs would be repeated by every error about it: names are held
+# to the form of names, which a URL or most tokens do not have.
+_NAMES = {
+    "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}"),
+    "credential": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"),
+    "file": re.compile(r"[^\x00]{1,4096}"),
+}
 
 
 class SecretMissing(Exception):
@@ -88,7 +96,7 @@ class Secret:
             return value
         if isinstance(value, dict) and len(value) == 1:
             source, name = next(iter(value.items()))
-            if source in _SOURCES and isinstance(name, str) and name:
+            if source in _SOURCES and isinstance(name, str) and _NAMES[source].fullmatch(name):
                 return cls(source, name)
         # The value itself may be a secret that somebody pasted here: never repeat it.
         raise ValueError(

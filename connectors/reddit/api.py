@@ -165,7 +165,7 @@ class Api:
             status = session.last_status
             if status is None:
                 raise
-            if status >= 400:
+            if status >= 300:
                 raise self._refusal(None, path, what) from None
             raise Malformed(
                 f"Reddit answered {what} in a way that cannot be understood ({type(error).__name__})"

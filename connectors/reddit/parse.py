@@ -220,8 +220,8 @@ def _is_deleted(kind: Kind, data: Mapping[str, Any]) -> bool:
 
 
 def _stamp(kind: Kind, data: Mapping[str, Any]) -> str:
-    """What changes with an edit. The words themselves: the inbox does not tell of edits, and Reddit marks none
-    in the first minutes. Private messages cannot be edited."""
+    """What changes with an edit: the words themselves, since the inbox does not tell of edits, and Reddit
+    marks none in the first minutes. Private messages cannot be edited."""
     if kind is Kind.DM:
         return ""
     words = [data.get(name) for name in ("title", "selftext", "body")]

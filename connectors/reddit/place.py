@@ -137,7 +137,9 @@ def take(
         return _next(place, names), "Reddit gave nothing after the last entries read, so older ones may lack"
     walk = _on(walk, seen=walk.seen + len(rows), in_listing=walk.in_listing + 1)
     if walk.top is None:
-        walk = replace(walk, top=_top(rows, mark, floor, walk.begun))
+        newest = max((r.at for r in rows), default=floor)
+        walk = replace(walk, top=Mark(max(floor, min(newest, walk.begun.timestamp())), {}))
+    walk = replace(walk, top=_remembering(walk.top, rows, mark))
     place = replace(place, walk=walk)
     if any(r.at < floor for r in rows) or after is None:
         lost = after is None and walk.seen >= LISTED_MAX - 50 and not any(r.at < floor for r in rows)
@@ -154,14 +156,17 @@ def _on(walk: Walk, **changes: Any) -> Walk:
     return replace(walk, pages=walk.pages + 1, **changes)
 
 
-def _top(rows: Sequence[Row], mark: Mark | None, floor: float, begun: datetime) -> Mark:
-    recent = {r.id: r.stamp for r in rows}
-    for id, stamp in mark.recent.items() if mark is not None else ():
+def _remembering(top: Mark | None, rows: Sequence[Row], mark: Mark | None) -> Mark | None:
+    """The mark to be, with as many entries as it may remember: this walk's, newest first, then older ones."""
+    if top is None:
+        return None
+    recent = dict(top.recent)
+    known = mark.recent if mark is not None else {}
+    for id, stamp in (*((r.id, r.stamp) for r in rows), *known.items()):
         if len(recent) >= RECENT_MAX:
             break
         recent.setdefault(id, stamp)
-    newest = max((r.at for r in rows), default=floor)
-    return Mark(max(floor, min(newest, begun.timestamp())), recent)
+    return Mark(top.at, recent)
 
 
 def _next(place: Place, names: Sequence[str]) -> Place:

@@ -1,4 +1,4 @@
-"""What the tests of the Reddit connector share: a small world on the simulated Reddit, and a server of lies."""
+"""What the tests of the Reddit connector share: a small world on the simulated one, and a server of lies."""
 
 from __future__ import annotations
 

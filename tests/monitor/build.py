@@ -47,7 +47,7 @@ def judge() -> Judge:
 
 def policy(**changes: Any) -> Policy:
     """Fifteen minutes for everybody, one channel that hears everything, nothing gated."""
-    brand = BrandPolicy("acme", MEANING, judge(), make_automation(["acmebot"]), FoldPolicy((TARGET,)))
+    brand = BrandPolicy("acme", "Acme", MEANING, judge(), make_automation(["acmebot"]), FoldPolicy((TARGET,)))
     made = Policy(
         brands={"acme": brand},
         routes=(Route("care", "#care", frozenset(Stage)),),

@@ -114,7 +114,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     assert store.scope("acme", "x") is None
 
 
-@given(st.datetimes(timezones=st.just(from_us(0).tzinfo)))  # type: ignore[arg-type] # it is UTC
+@given(st.datetimes(timezones=st.just(from_us(0).tzinfo)))
 def test_times_come_back_to_the_microsecond(moment: object) -> None:
     """A first response time is exact because its ends are."""
     assert from_us(to_us(moment)) == moment  # type: ignore[arg-type] # a datetime

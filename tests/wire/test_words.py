@@ -167,3 +167,12 @@ def test_every_error_of_the_edges_says_what_can_be_done() -> None:
     assert Malformed("HTML").what == "HTML"
     for kind in (RetryAt, Refused, NotAllowed, Malformed):
         assert issubclass(kind, EdgeError)
+
+
+def test_a_secret_pasted_as_the_name_is_refused_and_not_repeated() -> None:
+    """A webhook's URL in the place of the variable's name must not turn up in an error."""
+    from pydantic import TypeAdapter, ValidationError
+
+    with pytest.raises(ValidationError) as told:
+        TypeAdapter(Secret).validate_python({"env": "https://hooks.example/hunter2"})
+    assert "hunter2" not in str(told.value.errors(include_input=False))
