@@ -78,9 +78,11 @@ class MailSink:
     _server: asyncio.Server | None = None
 
     async def handle_MAIL(  # aiosmtpd's name
-        self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]
+        self, _server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
         """Say yes to a sender, or refuse."""
+        if self.users is not None and not session.authenticated:
+            return "530 5.7.0 Authentication required"
         if self.mail_refusals:
             return self.mail_refusals.pop(0)
         envelope.mail_from = address
@@ -172,7 +174,6 @@ class MailSink:
             tls_context=starttls,
             require_starttls=starttls is not None,
             auth_require_tls=starttls is not None,
-            auth_required=self.users is not None,
             authenticator=authenticate if self.users is not None else None,
             loop=loop,
         )

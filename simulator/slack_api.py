@@ -104,10 +104,15 @@ class SlackWorkspace:
         self.hook = hook
         self.posts: list[Post] = []
         self.deliveries: list[Delivery] = []
-        self._interval = None if per_second is None else timedelta(seconds=1 / per_second)
+        self._interval: timedelta | None = None
         self._free_at: dict[str, datetime] = {}
         self._channels = channels
         self._errors: list[str] = []
+        self.limit(per_second)
+
+    def limit(self, per_second: float | None) -> None:
+        """From now on each channel takes so many posts a second; None: any number."""
+        self._interval = None if per_second is None else timedelta(seconds=1 / per_second)
 
     def refuse(self, *errors: str) -> None:
         """The next requests get these error words, one each."""

@@ -8,16 +8,20 @@ our credentials elsewhere.
 from __future__ import annotations
 
 import configparser
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from connectors.contract import Budget, Surroundings
+from connectors.reddit.parse import read_json
 from connectors.reddit.settings import Settings
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
+from wire.http import retry_at
 from wire.secret import Secret, SecretMissing
 from wire.sessions import BodyTooLarge, BoundedSession, RedirectRefused, new_session
 
@@ -70,14 +74,14 @@ class _Allowance:
         self._clock = clock
         self._remaining: float | None = None
         self._used = 0.0
-        self.resets_at: datetime | None = None
+        self._resets_at: datetime | None = None
+        self._closed_until: datetime | None = None
 
     def check(self) -> None:
-        """In the place of prawcore's sleep. Raises RetryAt while nothing is left."""
-        if self._remaining is None or self._remaining >= 1 or self.resets_at is None:
-            return
-        if self._clock() < self.resets_at:
-            raise RetryAt("Reddit's rate limit is used up", at=self.resets_at, limited=True)
+        """In the place of prawcore's sleep. Raises RetryAt while nothing is left, so that no other stream of
+        the account knocks at a closed door either."""
+        if self._closed_until is not None and self._clock() < self._closed_until:
+            raise RetryAt("Reddit's rate limit is used up", at=self._closed_until, limited=True)
 
     def note(self, *, response_headers: Mapping[str, str]) -> None:
         """Remember an answer's headers, whatever stands in them."""
@@ -87,14 +91,27 @@ class _Allowance:
         if remaining is None or reset is None:
             return
         self._remaining, self._used = remaining, used or 0.0
-        self.resets_at = self._clock() + min(timedelta(seconds=max(reset, 1.0)), RESET_MAX)
+        self._resets_at = self._clock() + _bounded(reset)
+        if remaining < 1:
+            self._closed_until = self._resets_at
+
+    def refused(self, headers: Mapping[str, str]) -> RetryAt:
+        """What a 429 means: when we may ask again, never before a second or after an hour, whatever stands
+        in its headers; a minute where nothing does."""
+        now = self._clock()
+        at = retry_at(headers, now, limit_seconds_max=RESET_MAX.total_seconds())
+        reset = _number(headers, "x-ratelimit-reset")
+        if at is None:
+            at = now + (RESET_UNKNOWN if reset is None else _bounded(reset))
+        self._closed_until = max(at, now + timedelta(seconds=1))
+        return RetryAt("Reddit's rate limit is used up", at=self._closed_until, limited=True)
 
     @property
     def budget(self) -> Budget | None:
         """What is left of the requests."""
         if self._remaining is None:
             return None
-        return Budget("requests", self._remaining + self._used, self._remaining, self.resets_at)
+        return Budget("requests", self._remaining + self._used, self._remaining, self._resets_at)
 
 
 class Api:
@@ -116,14 +133,18 @@ class Api:
     def get(self, path: str, what: str, **parameters: str | int) -> Any:
         """The JSON of Reddit's answer. Raises wire.errors. An access token that Reddit no longer takes is
         renewed once."""
+
+        def ask(reddit: praw.Reddit) -> Any:
+            return reddit.request(method="GET", path=path, params=dict(parameters))
+
         try:
-            return self._get(path, what, parameters)
+            return self._ask(ask, path, what)
         except _Unauthorised:
-            return self._get(path, what, parameters)
+            return self._ask(ask, path, what)
 
     def scopes(self) -> frozenset[str]:
-        """What the access token of the latest request allows; "*" is everything."""
-        return frozenset() if self._reddit is None else frozenset(self._reddit.auth.scopes())
+        """What the access token allows; "*" is everything. Raises wire.errors, as it may sign in."""
+        return frozenset(self._ask(lambda reddit: reddit.auth.scopes(), "/api/v1/me", "what we may do"))
 
     @property
     def budget(self) -> Budget | None:
@@ -136,7 +157,8 @@ class Api:
             self._session.close()
         self._session = self._reddit = None
 
-    def _get(self, path: str, what: str, parameters: Mapping[str, str | int]) -> Any:
+    def _ask(self, ask: Callable[[praw.Reddit], Any], path: str, what: str) -> Any:
+        """What praw says, its errors told in our words."""
         reddit = self._signed_in()
         session = self._opened()
         session.last_status = None
@@ -149,7 +171,7 @@ class Api:
         )
 
         try:
-            body = reddit.request(method="GET", path=path, params=dict(parameters))
+            return ask(reddit)
         except RequestException as error:
             raise _unanswered(error.original_exception, what) from None
         except OAuthException as error:
@@ -160,7 +182,7 @@ class Api:
             ) from None
         except ResponseException as error:
             raise self._refusal(error.response, path, what) from None
-        except (PRAWException, KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+        except (PRAWException, LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
             # praw reads the bodies and headers of errors with more trust than they deserve.
             status = session.last_status
             if status is None:
@@ -170,14 +192,12 @@ class Api:
             raise Malformed(
                 f"Reddit answered {what} in a way that cannot be understood ({type(error).__name__})"
             ) from None
-        except RecursionError:
-            raise Malformed(f"Reddit answered {what} with JSON that is nested too deep") from None
-        return body
 
     def _opened(self) -> BoundedSession:
         if self._session is None:
             bases = {OAUTH_HOST: self._settings.api_url, AUTH_HOST: self._settings.auth_url}
             self._session = new_session(self._around.http, bases)
+            self._session.hooks["response"].append(_read_with_care)
         return self._session
 
     def _signed_in(self) -> praw.Reddit:
@@ -245,7 +265,7 @@ class Api:
         session = self._opened()
         status = (session.last_status if response is None else response.status_code) or 0
         if status == 429:
-            return RetryAt("Reddit's rate limit is used up", at=self._limited_until(), limited=True)
+            return self._allowance.refused(session.last_headers)
         if status >= 500 or status == 408:
             return RetryAt(f"Reddit failed on {what} ({status})")
         if response is not None and response.url.partition("?")[0].endswith("/api/v1/access_token"):
@@ -282,19 +302,17 @@ class Api:
             return Refused(f"Reddit knows no such subreddit as in {what}: check subreddits")
         return Malformed(f"Reddit redirected {what} to another place")
 
-    def _limited_until(self) -> datetime:
-        """When we may ask again: never before a second, never after an hour, whatever was sent."""
-        headers = self._opened().last_headers
-        seconds = _number(headers, "retry-after") or _number(headers, "x-ratelimit-reset")
-        wait = RESET_UNKNOWN if seconds is None else timedelta(seconds=min(max(seconds, 1.0), 86400.0))
-        return self._around.clock() + min(wait, RESET_MAX)
-
 
 def _own_defaults() -> configparser.ConfigParser:
     """What praw's package itself says, without the files that praw would look for beside it."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(files("praw").joinpath("praw.ini").read_text())
     return parser
+
+
+def _read_with_care(response: requests.Response, **_: object) -> None:
+    """praw reads an answer by its `json()`: let single values that are monstrous not spoil the others."""
+    response.json = partial(read_json, response.content)  # type: ignore[method-assign]
 
 
 def _unanswered(error: Exception, what: str) -> EdgeError:
@@ -324,4 +342,9 @@ def _number(headers: Mapping[str, str], name: str) -> float | None:
         value = float(headers.get(name, ""))
     except ValueError:
         return None
-    return value if 0 <= value < 1e9 else None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _bounded(seconds: float) -> timedelta:
+    """A wait that somebody else asked for: at least a second, at most an hour."""
+    return timedelta(seconds=min(max(seconds, 1.0), RESET_MAX.total_seconds()))

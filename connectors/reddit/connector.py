@@ -21,7 +21,7 @@ from connectors.contract import (
     Surroundings,
 )
 from connectors.reddit.api import SCOPES, Api
-from connectors.reddit.parse import Body, Reader, parse_listing, phrases
+from connectors.reddit.parse import Body, Reader, open_subreddits, parse_listing, phrases
 from connectors.reddit.place import Place, begin, is_new, take, was_changed
 from connectors.reddit.settings import Settings
 from rules.message import Kind, Message
@@ -84,7 +84,9 @@ class RedditConnector:
     def identify(self, time_limit: float) -> Identity:
         """Who the credentials belong to, and which scopes are missing. Raises wire.errors."""
         with self._api.within(time_limit):
-            return self._identify()
+            who, may_read = self._identify()
+            hidden = self._hidden_subreddits() if may_read else ()
+        return replace(who, permissions_missing=(*who.permissions_missing, *hidden))
 
     def poll(self, stream: str, cursor: Cursor | None, time_limit: float) -> Page:
         """One page of one listing of that stream. Raises wire.errors."""
@@ -142,7 +144,8 @@ class RedditConnector:
         """Give back the sockets."""
         self._api.close()
 
-    def _identify(self) -> Identity:
+    def _identify(self) -> tuple[Identity, bool]:
+        """Who we are, and whether we may read subreddits."""
         settings = self._settings
         me = self._api.get("/api/v1/me", "who we are")
         id, name = (me.get("id"), me.get("name")) if isinstance(me, dict) else (None, None)
@@ -162,10 +165,19 @@ class RedditConnector:
         if settings.dms and not settings.sent:
             notes.append("sent = false: answers to private messages are not seen")
         self._me = Identity(name.lower(), name, tuple(lacking), notes=tuple(notes))
-        return self._me
+        return self._me, not {"read", "*"}.isdisjoint(granted)
+
+    def _hidden_subreddits(self) -> tuple[str, ...]:
+        """Which of `subreddits` show us nothing: among several, Reddit leaves those out without a word."""
+        if "comments" not in self._streams:
+            return ()
+        wanted = self._settings.subreddits
+        raw = self._api.get("/api/info", "the subreddits", sr_name=",".join(wanted))
+        seen = open_subreddits(raw, "the subreddits")
+        return tuple(f"subreddit r/{n} (unknown, banned or private)" for n in wanted if n not in seen)
 
     def _known_identity(self) -> Reader:
-        me = self._me or self._identify()
+        me = self._me or self._identify()[0]
         settings, around = self._settings, self._around
         if me.id != settings.username:
             self._me = None  # ask again next time: it may have been mended
@@ -193,7 +205,7 @@ class RedditConnector:
             messages=_each_once(m for m in messages if m.id in new and self._fits(stream, m)),
             cursor=walked.written(),
             has_more=walked.walk is not None and walked.walk.pages % self._settings.pages_max != 0,
-            rejected=tuple(body.rejected),
+            rejected=tuple(r for r in body.rejected if r.id is None or r.id in new),
             gap=gap or lost,
             complete_through=begun - self._settings.lag_margin if drained and begun is not None else None,
             gone=tuple(g for g in body.gone if g.id in new),

@@ -24,13 +24,18 @@ EXCERPT_MAX = 500
 _GONE_STAMP = "gone"
 _STAMP_LENGTH = 12
 _NUMBER_MAX = 2**63 - 1
+_DIGITS_MAX = 20
+_DEPTH_MAX = 64
 _FUTURE = timedelta(days=1)
 _OLDEST = datetime(2005, 1, 1, tzinfo=UTC).timestamp()
 _FULLNAME = re.compile(r"t[134]_[0-9a-z]{1,13}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _CONTEXT = re.compile(r"/(?:r|u|user)/[^/\s]{1,50}/comments/([0-9a-z]{1,13})(?:[/?#]|$)")
 _PATH = re.compile(r"/[!-.0-~][!-~]*")
-_MENTION = re.compile(r"(?<![\w/-])/?u/([A-Za-z0-9_-]{3,20})(?![\w-])")
+_MENTION = re.compile(r"(?<![\w/-])/?u/((?:[A-Za-z0-9-]|\\?_){3,20})(?![\w-])")
+"""Reddit's own editor writes `u/acme\\_help`, since an underscore alone could begin italics in Markdown."""
+
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 _DELETED = frozenset(("[deleted]", "[removed]", "[ removed by reddit ]", "[deleted by user]"))
 _AUTOMATED = frozenset(("automoderator", "reddit"))
 _KINDS: Mapping[str, Kind] = {"t1": Kind.COMMENT, "t3": Kind.POST, "t4": Kind.DM}
@@ -65,16 +70,43 @@ class _Unreadable(Exception):
     """Why one thing was rejected."""
 
 
+def read_json(raw: bytes) -> Any:
+    """The JSON of a body, whatever single values in it are monstrous: a number of 5,000 digits becomes text,
+    what is nested deeper than 64 becomes null. Raises ValueError where it is not JSON."""
+    text = raw.decode("utf-8-sig", "replace")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        text = _pruned(text)
+    except ValueError:
+        if text.lstrip()[:1] not in ("{", "["):
+            raise
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= _DIGITS_MAX else digits)
+
+
+def _pruned(text: str) -> str:
+    """The text of JSON with null in the place of what is nested too deep."""
+    kept: list[str] = []
+    start = depth = 0
+    for match in _BRACKETS.finditer(text):
+        if match[0] in ("[", "{"):
+            depth += 1
+            if depth == _DEPTH_MAX + 1:
+                kept += (text[start : match.start()], "null")
+        elif match[0] in ("]", "}"):
+            if depth == _DEPTH_MAX + 1:
+                start = match.end()
+            depth -= 1
+    return "".join(kept) + (text[start:] if depth <= _DEPTH_MAX else "")
+
+
 def parse_listing(
     body: Any, reader: Reader, now: datetime, kinds: Iterable[Kind], what: str, *, private: bool = False
 ) -> Body:
     """The messages of those kinds in a Listing, in Reddit's order. Raises Malformed where it is no Listing.
     What is rejected carries no excerpt where it may be private."""
     wanted = frozenset(kinds)
-    data = body.get("data") if type(body) is dict else None
-    children = data.get("children") if type(data) is dict else None
-    if type(data) is not dict or type(children) is not list:
-        raise Malformed(f"Reddit answered {what} with something that is not a Listing")
+    data, children = _children(body, what)
     found = Body(after=_after(data), empty=not children)
     for thing in children:
         try:
@@ -85,12 +117,30 @@ def parse_listing(
     return found
 
 
+def open_subreddits(body: Any, what: str) -> frozenset[str]:
+    """The names, in lower case, of the subreddits in a Listing that anybody may read. Raises Malformed."""
+    names = set()
+    for thing in _children(body, what)[1]:
+        data = thing.get("data") if type(thing) is dict and thing.get("kind") == "t5" else None
+        if type(data) is dict and data.get("subreddit_type") not in ("private", "employees_only"):
+            names.add(str(data.get("display_name")).lower())
+    return frozenset(names)
+
+
 def phrases(keywords: Sequence[str]) -> re.Pattern[str] | None:
     """A pattern for any of the keywords as whole words, whatever the case and the blanks between them. None
     where there is none to look for."""
     said = [r"\s+".join(re.escape(word) for word in keyword.split()) for keyword in keywords]
     said = [s for s in dict.fromkeys(said) if s]
     return re.compile(rf"(?<!\w)(?:{'|'.join(said)})(?!\w)", re.IGNORECASE) if said else None
+
+
+def _children(body: Any, what: str) -> tuple[dict[str, Any], list[Any]]:
+    data = body.get("data") if type(body) is dict else None
+    children = data.get("children") if type(data) is dict else None
+    if type(data) is not dict or type(children) is not list:
+        raise Malformed(f"Reddit answered {what} with something that is not a Listing")
+    return data, children
 
 
 def _take(thing: Any, reader: Reader, now: datetime, wanted: frozenset[Kind], found: Body) -> None:
@@ -104,15 +154,15 @@ def _take(thing: Any, reader: Reader, now: datetime, wanted: frozenset[Kind], fo
     if name is None:
         raise _Unreadable("no fullname that fits its kind")
     written = _time(data.get("created_utc"), now)
-    if written is None:
-        raise _Unreadable("no created_utc, or one that cannot be")
     deleted = _is_deleted(kind, data)
     edited = _time(data.get("edited"), now)
     stamp = _GONE_STAMP if deleted else _stamp(kind, data)
-    # An entry whose text cannot be read is walked past, or it would be met again and again.
-    found.rows.append(Row(name, written.timestamp(), stamp))
+    # What cannot be read is walked past all the same, so that it is told once and not at each reading.
+    found.rows.append(Row(name, None if written is None else written.timestamp(), stamp))
     if kind not in wanted:
         return
+    if written is None:
+        raise _Unreadable("no created_utc, or one that cannot be")
     if deleted:
         found.gone.append(Gone(name, now))
     else:
@@ -131,7 +181,7 @@ def _message(
         id=name,
         kind=kind,
         conversation=_conversation(kind, name, data),
-        author=_author(name, data, reader),
+        author=_author(data, reader),
         text=text,
         created_at=written,
         parent=None if kind is Kind.POST else _fullname(data.get("parent_id")),
@@ -140,19 +190,15 @@ def _message(
         public=kind is not Kind.DM,
         url=_url(kind, name, data),
         reach=min(max(score, 0), _NUMBER_MAX) if type(score) is int and kind is not Kind.DM else None,
-        handles=tuple(dict.fromkeys(m.lower() for m in _MENTION.findall(text))),
+        handles=tuple(dict.fromkeys(m.replace("\\", "").lower() for m in _MENTION.findall(text))),
     )
 
 
-def _author(name: str, data: Mapping[str, Any], reader: Reader) -> Author:
+def _author(data: Mapping[str, Any], reader: Reader) -> Author:
     """Reddit names people by name alone in many places, so the name in lower case is the id everywhere."""
     given = data.get("author")
-    if given is None or given == "[deleted]":
-        # Moderators write as their subreddit; a person who left Reddit has no name, and each is another.
-        subreddit = data.get("subreddit")
-        if given is None and type(subreddit) is str and _NAME.fullmatch(subreddit):
-            return Author(f"r/{subreddit.lower()}", f"r/{subreddit}", automated=True)
-        return Author(f"deleted:{name}")
+    if given is None and (subreddit := _subreddit_writing(data)) is not None:
+        return Author(f"r/{subreddit.lower()}", f"r/{subreddit}", automated=True)
     if type(given) is not str or _NAME.fullmatch(given) is None:
         raise _Unreadable("no author")
     lower = given.lower()
@@ -163,6 +209,12 @@ def _author(name: str, data: Mapping[str, Any], reader: Reader) -> Author:
         brand=lower == reader.me or lower in reader.brand_handles,
         automated=lower in _AUTOMATED,
     )
+
+
+def _subreddit_writing(data: Mapping[str, Any]) -> str | None:
+    """Moderators' private messages have no author but their subreddit."""
+    subreddit = data.get("subreddit")
+    return subreddit if type(subreddit) is str and _NAME.fullmatch(subreddit) else None
 
 
 def _conversation(kind: Kind, name: str, data: Mapping[str, Any]) -> str:
@@ -209,14 +261,15 @@ def _text_of(kind: Kind, data: Mapping[str, Any]) -> str:
 
 
 def _is_deleted(kind: Kind, data: Mapping[str, Any]) -> bool:
+    """Whether it was deleted or removed, or whoever wrote it has left Reddit: nobody waits there any more."""
     body = data.get("selftext" if kind is Kind.POST else "body")
     if type(body) is str and body.strip().lower() in _DELETED:
         return True
+    if "author" in data and data["author"] in (None, "[deleted]"):
+        return kind is not Kind.DM or _subreddit_writing(data) is None
     # A link that is taken down has no text to replace.
-    return kind is Kind.POST and (
-        (data.get("author") == "[deleted]" and not body)
-        or (type(data.get("removed_by_category")) is str and data["removed_by_category"] != "")
-    )
+    removed = data.get("removed_by_category")
+    return kind is Kind.POST and type(removed) is str and removed != ""
 
 
 def _stamp(kind: Kind, data: Mapping[str, Any]) -> str:

@@ -20,16 +20,17 @@ LISTED_MAX = 1000
 """Reddit's listings end after about so many (Reddit's API docs and praw's, "limit")."""
 
 WALK_MAX = 40
+_CIRCLE = "Reddit gave the same page again and again, so the rest was not read"
 _ID_LENGTH_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry of a listing as far as walking cares: its fullname, when it was written (Unix seconds), and
-    a stamp that changes when it was edited or deleted."""
+    """One entry of a listing as far as walking cares: its fullname, when it was written (Unix seconds; None
+    where that cannot be read), and a stamp that changes when it was edited or deleted."""
 
     id: str
-    at: float
+    at: float | None
     stamp: str
 
 
@@ -107,7 +108,7 @@ def begin(place: Place | None, now: datetime, look_back: timedelta, listings: in
 
 def is_new(place: Place, name: str, row: Row) -> bool:
     """Whether an entry is to be handed over: not older than the first reading, and not already so."""
-    if row.at < place.since.timestamp():
+    if row.at is not None and row.at < place.since.timestamp():
         return False
     mark = place.marks.get(name)
     return mark is None or mark.recent.get(row.id) != row.stamp
@@ -130,30 +131,30 @@ def take(
     name = names[walk.listing]
     mark = place.marks.get(name)
     floor = place.since.timestamp() if mark is None else mark.at
+    walk = replace(walk, pages=walk.pages + 1, in_listing=walk.in_listing + 1)
+    endless = walk.in_listing >= WALK_MAX
     if empty and walk.anchors:
+        if endless:
+            return _next(place, names), _CIRCLE
+        # The anchor may have been deleted: go on from the entry before it, at last from the top again.
         left = walk.anchors[:-1]
-        if left:  # the anchor may have been deleted: go on from the entry before it
-            return replace(place, walk=_on(walk, anchors=left)), None
-        return _next(place, names), "Reddit gave nothing after the last entries read, so older ones may lack"
-    walk = _on(walk, seen=walk.seen + len(rows), in_listing=walk.in_listing + 1)
+        return replace(place, walk=replace(walk, anchors=left, seen=walk.seen if left else 0)), None
+    walk = replace(walk, seen=walk.seen + len(rows))
     if walk.top is None:
-        newest = max((r.at for r in rows), default=floor)
+        newest = max((r.at for r in rows if r.at is not None), default=floor)
         walk = replace(walk, top=Mark(max(floor, min(newest, walk.begun.timestamp())), {}))
     walk = replace(walk, top=_remembering(walk.top, rows, mark))
     place = replace(place, walk=walk)
-    if any(r.at < floor for r in rows) or after is None:
-        lost = after is None and walk.seen >= LISTED_MAX - 50 and not any(r.at < floor for r in rows)
+    reached = any(r.at is not None and r.at < floor for r in rows)
+    if reached or after is None:
+        lost = not reached and walk.seen >= LISTED_MAX - 50
         return _next(place, names), (
             f"Reddit shows only the newest {LISTED_MAX} entries of a listing" if lost else None
         )
-    if after in walk.anchors or walk.in_listing >= WALK_MAX:
-        return _next(place, names), "Reddit gave the same page again and again, so the rest was not read"
+    if endless or after in walk.anchors:
+        return _next(place, names), _CIRCLE
     anchors = (*(r.id for r in rows if r.id != after), after)[-ANCHORS_MAX:]
     return replace(place, walk=replace(walk, anchors=anchors)), None
-
-
-def _on(walk: Walk, **changes: Any) -> Walk:
-    return replace(walk, pages=walk.pages + 1, **changes)
 
 
 def _remembering(top: Mark | None, rows: Sequence[Row], mark: Mark | None) -> Mark | None:

@@ -59,7 +59,7 @@ def alert(stage: Stage, *, at: datetime = NOON, repeat: int = 0, subject: str = 
     if stage in (Stage.TROUBLE, Stage.TEST):
         since = NOON - timedelta(minutes=5)
         trouble = Trouble("@acme on x refuses us", "mentions: 403", since, 3, "Give the permission")
-        return Alert(f"blind 1/{stage}/{repeat}/care", subject or "blind 1", stage, at, repeat, None, trouble)
+        return Alert(f"blind_1/{stage}/{repeat}/care", subject or "blind_1", stage, at, repeat, None, trouble)
     if stage in (Stage.CLEARED, Stage.CORRECTED):
         answered_at = NOON + timedelta(minutes=5)
         over = {"outcome": "answered after 12 min by @acmehelp", "answered_at": answered_at}
