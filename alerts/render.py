@@ -179,8 +179,8 @@ def _ended(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> list[tuple[str, str
     if case.answered_at is not None and case.target_seconds > 0:
         after = (case.answered_at - case.due_at).total_seconds()
         target = say_duration(case.target_seconds)
-        held = f"within the target of {target}" if after <= 0 else f"{say_duration(after)} after the target"
-        facts.append(("Answered", f"{_when(case.answered_at, zone)}, {held}"))
+        held = "within" if after <= 0 else f"{say_duration(after)} after"
+        facts.append(("Answered", f"{_when(case.answered_at, zone)}, {held} the target of {target}"))
     return facts
 
 

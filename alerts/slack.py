@@ -30,6 +30,9 @@ BLOCK_ID_LENGTH_MAX = 255
 UPDATES_MAX = 10
 """So many messages of one subject are changed when it is over: the first, and the latest ones."""
 
+_PLAIN = {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
+"""A new message's text has no markup, and no preview of a stranger's link."""
+
 _TRY_AGAIN = frozenset({"service_unavailable", "request_timeout", "team_added_to_org", "rollup_error"})
 _PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
 _LIMITED = frozenset({"ratelimited", "rate_limited"})
@@ -232,11 +235,8 @@ class SlackChannel:
         message that stands: doing that again does no harm.
         """
         said = render(alert, self._surroundings.zone)
-        body = {
+        body: dict[str, Any] = {
             "text": escape(f"{said.mark} {said.headline}"),
-            "mrkdwn": False,
-            "unfurl_links": False,
-            "unfurl_media": False,
             "blocks": build_blocks(alert, said, self._settings.mention),
         }
         bounds = Bounds(time_limit, 0)
@@ -270,7 +270,7 @@ class SlackChannel:
 
     def _post(self, body: Mapping[str, Any], remote: Mapping[str, str], bounds: Bounds) -> Receipt:
         """A new message: in the subject's thread and in the channel at once, if the subject has one."""
-        message: dict[str, Any] = {**body, "channel": self._settings.channel}
+        message: dict[str, Any] = {**body, **_PLAIN, "channel": self._settings.channel}
         if remote:
             # An update alone would call nobody, and a reply alone only those who follow the thread.
             message |= {"channel": remote["channel"], "thread_ts": remote["ts"], "reply_broadcast": True}
@@ -346,7 +346,8 @@ class SlackChannel:
     def _post_to_webhook(self, url: Secret, body: Mapping[str, Any], bounds: Bounds) -> Receipt:
         """Only status 200 with the body "ok" is a success."""
         address = self._reveal(url)
-        reply = self._client.request("POST", address, json=body, time_limit=bounds.seconds_left())
+        message = {**body, **_PLAIN}
+        reply = self._client.request("POST", address, json=message, time_limit=bounds.seconds_left())
         self._look_at_status(reply)
         if reply.status == 200 and reply.body.strip() == b"ok":
             return Receipt(self._surroundings.clock())

@@ -230,13 +230,14 @@ class SmtpChannel:
             ) from None
         except smtplib.SMTPResponseException as error:
             raise self._answered(what, at, error, accepted_unknown) from None
-        except (OSError, smtplib.SMTPServerDisconnected) as error:
-            # smtplib tells a time-out as a line that was closed.
+        except OSError as error:
+            # smtplib's errors are OSErrors too. A time-out is to it a line that was closed, and its bare
+            # SMTPException means that it found no way to log in.
+            if type(error) is smtplib.SMTPException:
+                raise NotAllowed(f"{at}: the server knows no way to log in that we know") from None
             late = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
             why = "not done in time" if late else f"the line broke off{reason(error)}"
             raise RetryAt(f"{at}: {why}", accepted_unknown=accepted_unknown) from None
-        except smtplib.SMTPException:
-            raise NotAllowed(f"{at}: the server knows no way to log in that we know") from None
         except UnicodeError:
             raise NotAllowed(f"{at}: it holds letters that SMTP cannot carry") from None
         except ValueError:
@@ -342,7 +343,7 @@ def _subject(text: str) -> str:
 
 def _header(key: str) -> str:
     """A key as a header can carry it: ASCII on one line, which keys are already, and no encoded word."""
-    plain = "".join(letter if "!" <= letter <= "~" else "_" for letter in key)
+    plain = "".join(letter if " " <= letter <= "~" else "_" for letter in key)
     return plain.replace("=?", "=_")
 
 

@@ -37,7 +37,9 @@ def policy() -> Policy:
     judge = make_judge(meaning, [Pack.from_mapping(tomllib.loads(text))])
     target = Target("public", 900.0, needs_reply_only=False)
     return Policy(
-        brands={"acme": BrandPolicy("acme", "Acme", meaning, judge, make_automation(), FoldPolicy((target,)))},
+        brands={
+            "acme": BrandPolicy("acme", "Acme", meaning, judge, make_automation(), FoldPolicy((target,)))
+        },
         routes=(Route("care", "#care", frozenset(Stage)),),
         shadow=False,
         show_dm_text=False,

@@ -43,11 +43,6 @@ WhoOption = Annotated[str, typer.Option("--by", envvar="USER", help="who says so
 CaseArgument = Annotated[str, typer.Argument(help="a case's id, or the id of any of its messages")]
 
 
-def main() -> None:
-    """The console script."""
-    app()
-
-
 def _fail(message: str, code: int = FAILED) -> NoReturn:
     Console(stderr=True, highlight=False, markup=False).print(message, soft_wrap=True)
     raise typer.Exit(code)
@@ -122,29 +117,9 @@ def print_line(text: str) -> None:
 @app.command()
 def run(config: ConfigOption = None, pretended_time: ClockOption = None) -> None:
     """Run the daemon in the foreground, until SIGTERM or Ctrl-C."""
-    from monitor.daemon import AlreadyRunning, Daemon
-    from monitor.failpoints import from_environment
-    from monitor.load import ConfigError, secret_values
-    from monitor.logs import set_up
-    from monitor.store.database import StoreError
-    from monitor.web.server import WebError
-    from wire.secret import SecretMissing
+    from monitor.serving import serve
 
-    os.umask(0o077)
-    path = _path(config)
-    try:
-        clock = Clock() if pretended_time is None else Clock.parse(pretended_time)
-        daemon = Daemon(path, clock, from_environment())
-        set_up(
-            daemon.config.monitor.log, daemon.config.monitor.log_level, lambda: secret_values(daemon.config)
-        )
-        for warning in daemon.config.warnings:
-            Console(stderr=True, markup=False).print(f"warning: {warning}")
-        daemon.run()
-    except ConfigError as error:
-        _fail(str(error), USAGE)
-    except (StoreError, AlreadyRunning, WebError, SecretMissing, ValueError, OSError) as error:
-        _fail(str(error))
+    raise typer.Exit(serve(_path(config), pretended_time))
 
 
 @app.command()

@@ -203,7 +203,9 @@ class Daemon:
                 worker.wake()
         for look in watched.looks:
             for account in self._accounts:
-                if (account.brand, account.name) == (look.brand, look.connector):
+                if (account.brand, account.name) != (look.brand, look.connector):
+                    continue
+                if look.account in (None, account.account):
                     account.look(look.private, look.message_id)
 
     def _on_beat(self) -> None:

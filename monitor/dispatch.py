@@ -17,7 +17,7 @@ from monitor.policy import Policy
 from monitor.store.outbox import Row
 from monitor.store.store import Store
 from monitor.telling import case_of, make_alert
-from monitor.watch import said_of
+from monitor.watch import alert_key, said_of
 from rules.alert import Alert, Stage
 from rules.decisions import Owed, Said, superseded
 from rules.meaning.contract import Priority
@@ -191,7 +191,7 @@ def _tell_elsewhere(store: Store, policy: Policy, row: Row, detail: str, now: da
     others = [r for r in policy.routes if r.channel != row.channel]
     for other in route(others, Stage.TROUBLE, "", Priority.URGENT):
         store.outbox.add(
-            key=f"{subject}/{other.channel}",
+            key=alert_key(subject, owed, other.channel, other.recipient),
             subject=subject,
             about=None,
             said=Said(owed.stage, owed.cycle, owed.repeat, owed.moment, told=False, pending=True),

@@ -20,6 +20,7 @@ from wire.secret import SecretMissing
 BACKOFF_FIRST = timedelta(seconds=5)
 BACKOFF_MAX = timedelta(minutes=5)
 RATE_LIMIT_WAIT_MAX = timedelta(hours=24)
+RESERVED_FOR_LOOKS = 1 / 3
 REFUSED_RETRY = timedelta(minutes=15)
 """A refusal waits for a person, but a permission may come back by itself: ask now and then."""
 
@@ -135,14 +136,19 @@ def poll_once(
 
 def _pace(stream: Stream, budgets: tuple[Budget, ...], now: datetime, jitter: float) -> timedelta:
     """The cadence, slowed down where what is left of the platform's window would not last, with a tenth of
-    jitter so that streams do not march in step."""
+    jitter so that streams do not march in step.
+
+    A third of the window is left for urgent looks: X allows fifteen readings of DMs in a quarter of an hour,
+    and a claim that must go out unseen is a claim that may be false.
+    """
     every = stream.every_seconds
     for budget in budgets:
         if budget.name != stream.name or budget.resets_at is None:
             continue
         left = (budget.resets_at - now).total_seconds()
-        if left > 0 and budget.remaining * every < left:
-            every = max(every, left / max(1.0, budget.remaining))
+        usable = budget.remaining - budget.limit * RESERVED_FOR_LOOKS
+        if left > 0 and usable * every < left:
+            every = max(every, left / max(1.0, usable))
     return timedelta(seconds=every * (0.95 + 0.1 * jitter))
 
 

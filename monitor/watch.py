@@ -32,12 +32,19 @@ CLOCK = "first_response"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A fresh look that a claim waits for: at the brand's own posts, and at whether this message stands."""
+    """A fresh look that a claim waits for: at the brand's own posts, and at whether this message stands.
+
+    `account`: a private message is answered where it was sent; None: any of the brand's accounts may answer.
+    """
 
     brand: str
     connector: str
-    private: bool
+    account: str | None
     message_id: str
+
+    @property
+    def private(self) -> bool:
+        return self.account is not None
 
 
 @dataclass(slots=True)
@@ -81,7 +88,12 @@ def _look_at(
     store.cases.look_later(row.pk, decision.look_again_at, decision.reason, wants_look=decision.wants_look)
     if decision.wants_look and decision.owed is None and case.waiting_message_id is not None:
         watched.looks.add(
-            Look(case.place.brand, case.place.connector, not case.public, case.waiting_message_id)
+            Look(
+                case.place.brand,
+                case.place.connector,
+                None if case.public else case.account,
+                case.waiting_message_id,
+            )
         )
     if decision.owed is None:
         if muted is not None and case.quiet is False:
@@ -156,7 +168,7 @@ def sight_of(reader: Reader, policy: Policy, scope: int, case: Case) -> Sight:
     """How far we can see where an answer to this case would be."""
     if policy.sees_all:
         return Sight(gates=False)
-    streams = reader.streams.showing_answers(scope, private=not case.public)
+    streams = reader.streams.showing_answers(scope, None if case.public else case.account)
     open_eyes = [s for s in streams if s.refused is None]
     seen = {f"@{s.account}" for s in open_eyes}
     hidden = sorted({f"@{s.account}" for s in streams if s.refused is not None} - seen)

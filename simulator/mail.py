@@ -37,8 +37,8 @@ class Mail:
 
     @property
     def key(self) -> str:
-        """The sender's own key. A long one comes in encoded words, folded."""
-        return "".join(str(self.message.get("X-Response-Monitor-Key", "")).split())
+        """The sender's own key. A long one comes folded, with a space before it."""
+        return str(self.message.get("X-Response-Monitor-Key", "")).strip()
 
     @property
     def stage(self) -> str:

@@ -40,7 +40,9 @@ ALL_SCOPES = ("identity", "history", "privatemessages", "read")
 _PREFIX = {Form.COMMENT: "t1_", Form.POST: "t3_", Form.DM: "t4_"}
 _FULLNAME = re.compile(r"t[134]_[0-9a-z]{1,13}")
 _USER = re.compile(r"(?<![\w/-])/?u/([A-Za-z0-9_-]{3,20})(?![\w-])")
-_INBOXES = ("inbox", "unread", "mentions", "comments", "messages", "sent")
+_INBOXES = ("inbox", "unread", "mentions", "comments", "selfreply", "messages", "sent")
+_OF_TYPE = {"mentions": "username_mention", "comments": "comment_reply", "selfreply": "post_reply"}
+_FORMS = {"comments": (Form.COMMENT,), "submitted": (Form.POST,), "overview": (Form.COMMENT, Form.POST)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,8 +277,7 @@ def _messages(asked: _Asked) -> _Thing:
         if writing.form is Form.DM:
             return where in ("inbox", "unread") and _received(asked, writing)
         kind = _inbox_type(asked, writing)
-        wanted = {"mentions": ("username_mention",), "comments": ("comment_reply",)}.get(where)
-        return kind is not None and (wanted is None or kind in wanted)
+        return kind is not None and kind == _OF_TYPE.get(where, kind)
 
     return _listing(asked, received, lambda a, w: (_private if w.form is Form.DM else _in_inbox)(a, w))
 
@@ -309,10 +310,10 @@ def _threads(asked: _Asked) -> _Thing:
 def _written_by(asked: _Asked) -> _Thing:
     what = asked.request.path_params["what"]
     person = asked.server.world.by_handle(Platform.REDDIT, asked.request.path_params["name"])
-    form = {"comments": Form.COMMENT, "submitted": Form.POST}.get(what)
-    if person is None or form is None:
+    forms = _FORMS.get(what)
+    if person is None or forms is None:
         raise _Problem(404)
-    return _listing(asked, lambda w: w.form is form and w.author.id == person.id, _public)
+    return _listing(asked, lambda w: w.form in forms and w.author.id == person.id, _public)
 
 
 def _search(asked: _Asked) -> _Thing:
@@ -353,6 +354,8 @@ def _subreddits(asked: _Asked) -> _Thing:
 
 
 def _info(asked: _Asked) -> _Thing:
+    if "sr_name" in asked.request.query_params:
+        return _subreddits_named(asked, asked.request.query_params["sr_name"].split(","))
     names = asked.request.query_params.get("id", "").split(",")
     if len(names) > PAGE_MAX or not all(_FULLNAME.fullmatch(n) for n in names):
         raise _Problem(400)
@@ -364,6 +367,23 @@ def _info(asked: _Asked) -> _Thing:
         if (writing.visible_at or writing.created_at) <= asked.now:
             found.append(_public(asked, writing))
     return _wrapped(found, None, None)
+
+
+def _subreddits_named(asked: _Asked, names: Sequence[str]) -> _Thing:
+    """Every subreddit exists, but those that were banned."""
+    closed = asked.server.closed
+    shown = [n for n in names[:PAGE_MAX] if closed.get(n.lower()) != 404]
+    things = [
+        {
+            "kind": "t5",
+            "data": {
+                "display_name": name,
+                "subreddit_type": "private" if closed.get(name.lower()) == 403 else "public",
+            },
+        }
+        for name in shown
+    ]
+    return _wrapped(things, None, None)
 
 
 # --- listings and things ----------------------------------------------------------------------------------
@@ -380,22 +400,29 @@ def _listing(
 
 
 def _paged(asked: _Asked, ordered: Sequence[Writing], shape: Callable[[_Asked, Writing], _Thing]) -> _Thing:
-    """The part after an anchor. One that was deleted, or never was, is followed by nothing."""
+    """The part after an anchor, or the one just before another. Around one that was deleted, or never was,
+    there is nothing."""
     query = asked.request.query_params
     try:
         limit = min(max(int(query.get("limit", PAGE_DEFAULT)), 1), PAGE_MAX)
     except ValueError:
         limit = PAGE_DEFAULT
     ordered = ordered[:LISTED_MAX]
-    after = query.get("after")
-    first = 0
+    names = [_PREFIX[w.form] + w.id for w in ordered]
+    after, before = query.get("after"), query.get("before")
+    if after and before:
+        raise _Problem(400)
+    first, last = 0, limit
     if after:
-        places = [n for n, w in enumerate(ordered) if _PREFIX[w.form] + w.id == after]
-        first = places[0] + 1 if places else len(ordered)
-    page = ordered[first : first + limit]
-    more = first + limit < len(ordered)
-    onward = _PREFIX[page[-1].form] + page[-1].id if page and more else None
-    return _wrapped([shape(asked, w) for w in page], onward, None)
+        first = names.index(after) + 1 if after in names else len(names)
+        last = first + limit
+    elif before:
+        last = names.index(before) if before in names else 0
+        first = max(0, last - limit)
+    page = ordered[first:last]
+    onward = names[first + len(page) - 1] if page and first + len(page) < len(names) else None
+    back = names[first] if page and first > 0 else None
+    return _wrapped([shape(asked, w) for w in page], onward, back)
 
 
 def _wrapped(children: list[_Thing], after: str | None, before: str | None) -> _Thing:

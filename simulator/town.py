@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from simulator.faults import Fault, FaultKind, Faults
-from simulator.mail import MailSink
+from simulator.mail import Mail, MailSink
 from simulator.population import (
     BRAND,
     REDDIT_HANDLE,
@@ -124,12 +124,17 @@ class Town:
     def heard(self) -> list[Heard]:
         """Everything that the sinks accepted, in the order of arrival."""
         found = [Heard("care-slack", d.key, d.at, d.text, d.update) for d in list(self.slack.deliveries)]
-        found += [Heard("care-mail", m.key, m.at, str(m.message["Subject"])) for m in list(self.mail.mails)]
+        found += [Heard("care-mail", m.key, m.at, _first_line(m)) for m in list(self.mail.mails)]
         return sorted(found, key=lambda h: h.at)
 
     def faults_injected(self) -> int:
         """How often something was made to go wrong."""
         return len(self.faults.log) + len(self._slack_faults.log)
+
+
+def _first_line(mail: Mail) -> str:
+    """What a mail says; its subject is the same for all mails of a case, so that they thread."""
+    return mail.part("plain").strip().partition("\n")[0]
 
 
 def make_town(

@@ -80,7 +80,9 @@ class _Allowance:
     def check(self) -> None:
         """In the place of prawcore's sleep. Raises RetryAt while nothing is left, so that no other stream of
         the account knocks at a closed door either."""
-        if self._closed_until is not None and self._clock() < self._closed_until:
+        now = self._clock()
+        # A clock that was set back must not keep the door closed for longer than any limit does.
+        if self._closed_until is not None and now < self._closed_until <= now + RESET_MAX:
             raise RetryAt("Reddit's rate limit is used up", at=self._closed_until, limited=True)
 
     def note(self, *, response_headers: Mapping[str, str]) -> None:

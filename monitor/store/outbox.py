@@ -255,13 +255,6 @@ class Outbox:
             (to_us(now), reason, row.pk),
         )
 
-    def revive(self, now: datetime) -> int:
-        """Have every dead letter tried again."""
-        return self._connection.execute(
-            "UPDATE outbox SET state = 'pending', due_at = ?, ended_at = NULL, attempts = 0 WHERE state = 'dead'",
-            (to_us(now),),
-        ).rowcount
-
     def _deliver(self, row: Row, outcome: str, detail: str, now: datetime) -> None:
         self._connection.execute(
             "INSERT INTO deliveries (outbox, attempt, at, outcome, detail) VALUES (?, ?, ?, ?, ?)",

@@ -141,12 +141,13 @@ class Streams:
         )
         return [_stream(r) for r in rows]
 
-    def showing_answers(self, scope: int, *, private: bool) -> list[StreamRow]:
-        """The configured streams where an answer to such a message would show."""
+    def showing_answers(self, scope: int, account: str | None) -> list[StreamRow]:
+        """The configured streams where an answer would show: to a public message on any account (None), to a
+        private one on the account that it was sent to."""
         rows = self._connection.execute(
             f"SELECT {_STREAM} FROM streams t JOIN scopes s ON s.id = t.scope WHERE t.retired = 0 AND t.scope = ?"
-            " AND t.private = ? AND t.direction IN ('outbound', 'both')",
-            (scope, private),
+            " AND t.private = ? AND t.account = coalesce(?, t.account) AND t.direction IN ('outbound', 'both')",
+            (scope, account is not None, account),
         )
         return [_stream(r) for r in rows]
 

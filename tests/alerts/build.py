@@ -167,6 +167,24 @@ BENCHES: dict[str, Callable[[], AbstractContextManager[Bench]]] = {
 """Every way that we have of telling people."""
 
 
+def as_new(bench: Bench) -> Bench:
+    """The same bench, with nothing received, nothing wrong, and at noon again."""
+    bench.clock.at = NOON
+    bench.faults.clear()
+    sink = bench.sink
+    if isinstance(sink, SlackWorkspace):
+        sink.posts.clear()
+        sink.deliveries.clear()
+        sink.token, sink.hook = TOKEN, HOOK
+        while sink.next_error() is not None:
+            pass
+    else:
+        sink.mails.clear()
+        sink.users, sink.hang_ups = {"monitor": PASSWORD}, 0
+        sink.refusals, sink.mail_refusals, sink.refused_recipients = [], [], {}
+    return bench
+
+
 def strings(value: Any) -> list[str]:
     """Every string in a piece of JSON."""
     if isinstance(value, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from rules.alert import Alert, Stage, Trouble
 from tests.alerts.build import BERLIN, NOON, alert
 
 
-def said(stage: Stage, minutes: float = 0, repeat: int = 0, **changes: object) -> Rendered:
+def said(stage: Stage, minutes: float = 0, repeat: int = 0, **changes: Any) -> Rendered:
     """What is said so many minutes after noon; @ann_b's 15 minutes end at 12:08 UTC, 13:08 in Berlin."""
     return render(alert(stage, at=NOON + timedelta(minutes=minutes), repeat=repeat, **changes), BERLIN)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ import alerts
 from alerts.contract import Channel, Receipt
 from rules.alert import Stage
 from simulator.faults import Fault, FaultKind
-from tests.alerts.build import BENCHES, LIMIT, NOON, PASSWORD, SECRETS, Bench, alert
+from tests.alerts.build import BENCHES, LIMIT, NOON, PASSWORD, SECRETS, Bench, alert, as_new
 from tests.wire.peers import hangs, peer
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 
@@ -31,19 +32,21 @@ STAGES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def benches() -> Iterator[Mapping[str, Bench]]:
+    """All of them, started once: stopping a server takes longer than most of these tests."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(make()) for name, make in BENCHES.items()}
+
+
 @pytest.fixture(params=list(BENCHES))
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    with BENCHES[request.param]() as made:
-        yield made
+def bench(request: pytest.FixtureRequest, benches: Mapping[str, Bench]) -> Bench:
+    return as_new(benches[request.param])
 
 
-def test_every_registered_kind_of_channel_is_asked() -> None:
+def test_every_registered_kind_of_channel_is_asked(benches: Mapping[str, Bench]) -> None:
     """No channel gets into the registry without keeping this contract."""
-    kinds = set()
-    for make in BENCHES.values():
-        with make() as made:
-            kinds.add(made.kind)
-    assert kinds == set(alerts.REGISTRY)
+    assert {made.kind for made in benches.values()} == set(alerts.REGISTRY)
 
 
 @pytest.mark.parametrize("stage,repeat", STAGES)
@@ -62,6 +65,16 @@ def test_every_stage_arrives_with_its_key(bench: Bench, stage: Stage, repeat: in
     assert receipt.at == bench.clock.now()
     assert json.loads(json.dumps(dict(receipt.remote))) == receipt.remote
     assert all(isinstance(value, str) for value in receipt.remote.values())
+
+
+@pytest.mark.parametrize("stage", [Stage.TROUBLE, Stage.CLEARED])
+def test_a_trouble_of_ours_and_its_end_arrive(bench: Bench, stage: Stage) -> None:
+    """That we cannot see, and that we see again, is told like anything else, also after it was told once."""
+    channel = bench.make()
+    trouble = alert(Stage.TROUBLE)
+    previous = channel.send(trouble, None, LIMIT)
+    channel.send(replace(trouble, key="blind_1/again/care", stage=stage), previous, LIMIT)
+    assert "blind_1/again/care" in [one.key for one in bench.received()]
 
 
 def test_a_receipt_that_tells_nothing_still_lets_the_next_alert_through(bench: Bench) -> None:
@@ -218,13 +231,13 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.way}: {case.word}" for case in CASES])
-def test_each_refusal_says_what_can_be_done(case: Case) -> None:
+def test_each_refusal_says_what_can_be_done(benches: Mapping[str, Bench], case: Case) -> None:
     """What may go through later is tried again, the rest is told to a person at once; and whether people
     may already have been told is known."""
-    with BENCHES[case.way]() as bench:
-        channel = bench.make()
-        case.arrange(bench)
-        error = _error(channel)
+    bench = as_new(benches[case.way])
+    channel = bench.make()
+    case.arrange(bench)
+    error = _error(channel)
     assert type(error) is case.error, error
     if isinstance(error, RetryAt):
         assert (error.limited, error.accepted_unknown, error.at) == (case.limited, case.unknown, case.at)

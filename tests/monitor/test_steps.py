@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import ClassVar
 
 from alerts.contract import Receipt
-from connectors.contract import Capabilities, Gone, Identity, Outbound, Page, Rejected, Stream
+from connectors.contract import (
+    Budget,
+    Capabilities,
+    Direction,
+    Gone,
+    Identity,
+    Outbound,
+    Page,
+    Rejected,
+    Stream,
+)
 from monitor.act import act, find_case, mute, rebuild
 from monitor.dispatch import Dispatched, dispatch_once, lease, record, send
 from monitor.ingest import Arrival, ingest
@@ -89,6 +99,37 @@ def test_a_claim_waits_for_the_brands_posts_and_no_longer_than_it_may(tmp_path: 
     dispatch(home, sink, 8.5)
     assert sink.sent[0][0].case is not None
     assert "not visible since" in sink.sent[0][0].case.caveats[0]
+
+
+def test_a_private_message_waits_only_for_the_account_it_was_sent_to(tmp_path: Path) -> None:
+    """Readings of DMs are scarce: another account's are not asked for, and do not hold the claim up."""
+    from rules.message import Kind
+
+    home = house(tmp_path, sees_all=False)
+    both = Stream("dms", Direction.BOTH, 90.0, private=True)
+    for account, through in (("acme", 8), ("acmehelp", 1)):
+        row = prepare(home.store, StreamRef("acme", "x", account, both), at(0))
+        seen = Page((), {"v": 1}, complete_through=at(through))
+        ingest(home.store, home.policy, Arrival("acme", "x", account, "dms", seen, stream=row), at(through))
+    home.take(1, customer("1", 0, kind=Kind.DM, public=False))
+    assert home.watch(7.5).said == 1
+    home.take(
+        1, customer("2", 0, kind=Kind.DM, public=False, account="acmehelp", conversation="2", who="ben")
+    )
+    looked = home.watch(7.5)
+    assert looked.said == 0 and {look.account for look in looked.looks} == {"acmehelp"}
+
+
+def test_a_third_of_a_rate_window_is_left_for_urgent_looks(tmp_path: Path) -> None:
+    """Fifteen readings in a quarter of an hour: the cadence spends ten of them, and slows when some are gone."""
+    home = house(tmp_path)
+    dms = Stream("dms", Direction.BOTH, 60.0, private=True)
+    ref = StreamRef("acme", "x", "acme", dms)
+    for remaining, slowest in ((15, 91), (10, 181), (5, 901)):
+        budget = Budget("dms", 15, remaining, at(15))
+        page = Page((), {"v": 1}, complete_through=at(0), budgets=(budget,))
+        polled = poll_once(home.store, home.policy, ref, Scripted([page]), at(0))
+        assert slowest / 2 - 1 <= (polled.again_at - at(0)).total_seconds() <= slowest
 
 
 def test_a_fresh_look_lets_the_claim_go_at_once(tmp_path: Path) -> None:

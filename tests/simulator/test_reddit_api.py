@@ -139,6 +139,7 @@ def test_the_inbox_holds_what_is_for_us_in_its_own_shape(world: World, url: str)
     assert names(ask(url, "/message/mentions")) == [f"t1_{mention.id}"]
     assert names(ask(url, "/message/unread")) == names(inbox)
     assert names(ask(url, "/message/comments")) == []
+    assert names(ask(url, "/message/selfreply")) == [f"t1_{reply.id}"]
     sent = ask(url, "/message/sent")
     assert names(sent) == [f"t4_{answer.id}"]
     told = sent.json()["data"]["children"][0]["data"]
@@ -161,6 +162,10 @@ def test_pages_hold_everything_once_and_a_deleted_anchor_leads_nowhere(world: Wo
     second = ask(url, "/r/kettles+other/new", after=after)
     assert names(first) + names(second) == [f"t3_{p.id}" for p in reversed(posts)]
     assert second.json()["data"]["after"] is None
+    back = ask(url, "/r/kettles/new", before=names(second)[0], limit=3)
+    assert names(back) == names(first)[-3:]
+    assert back.json()["data"]["before"] == names(back)[0]
+    assert ask(url, "/r/kettles/new", before=after, after=after).status_code == 400
     posts[5].deleted_at = NOON
     assert after == f"t3_{posts[5].id}"
     assert names(ask(url, "/r/kettles/new", after=after)) == []
@@ -175,6 +180,8 @@ def test_what_is_deleted_leaves_lists_and_stays_known_by_id(world: World, url: s
     lost.deleted_at = NOON
     assert names(ask(url, "/user/ann/comments")) == []
     assert names(ask(url, "/user/ann/submitted")) == [f"t3_{thread.id}"]
+    said = write(world, Form.COMMENT, "aha", 70, root=thread.id, parent=thread.id)
+    assert names(ask(url, "/user/ann/overview")) == [f"t1_{said.id}", f"t3_{thread.id}"]
     body = ask(url, "/api/info", id=f"t1_{lost.id},t3_{thread.id},t3_zzz").json()["data"]["children"]
     assert [t["data"]["author"] for t in body] == ["[deleted]", "ann"]
     assert body[0]["data"]["body"] == "[deleted]"
@@ -213,6 +220,13 @@ def test_closed_and_unknown_places_are_refused(url: str, path: str, status: int)
     """What is private, banned or unknown gets Reddit's status and its number in the body."""
     refused = ask(url, path)
     assert (refused.status_code, refused.json()["error"]) == (status, status)
+
+
+def test_subreddits_are_told_by_name(url: str) -> None:
+    """A private subreddit is shown as such, a banned one is left out."""
+    things = ask(url, "/api/info", sr_name="kettles,secret,gone").json()["data"]["children"]
+    shown = {t["data"]["display_name"]: t["data"]["subreddit_type"] for t in things}
+    assert shown == {"kettles": "public", "secret": "private"}
 
 
 def test_faults_befall_it(world: World) -> None:

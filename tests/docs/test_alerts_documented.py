@@ -1,0 +1,71 @@
+"""docs/alerts.md shows alerts as they are sent, and channels as they are set."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from textwrap import dedent, indent
+
+import pytest
+
+import alerts
+from alerts.render import render
+from rules.alert import Stage
+from tests.alerts.build import BERLIN, NOON, alert
+from tests.docs.settings_tables import TABLE, with_tables
+
+DOCS = Path(__file__).parents[2] / "docs" / "alerts.md"
+URL = "https://x.com/ann_b/status/17"
+
+
+def test_the_example_is_what_is_sent() -> None:
+    """Who reads the docs knows the alert before it comes."""
+    said = render(alert(Stage.BREACH, at=NOON + timedelta(minutes=13), url=URL), BERLIN)
+    lines = indent(f"{said.mark} {said.text}", "    ", lambda line: bool(line.strip()))
+    assert f"\n{lines}\n" in DOCS.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("stage", "minutes", "repeat"),
+    [
+        (Stage.WARNING, 0, 0),
+        (Stage.BREACH, 13, 0),
+        (Stage.BREACH, 23, 1),
+        (Stage.CLEARED, 15, 0),
+        (Stage.CORRECTED, 15, 0),
+        (Stage.TROUBLE, 0, 0),
+    ],
+)
+def test_each_stage_begins_as_the_table_says(stage: Stage, minutes: int, repeat: int) -> None:
+    """Who filters or skims by the first words finds them in the docs."""
+    said = render(alert(stage, at=NOON + timedelta(minutes=minutes), repeat=repeat), BERLIN)
+    assert f"| `{said.mark} {said.headline}` |" in DOCS.read_text("utf-8")
+
+
+def test_every_setting_of_every_channel_stands_there() -> None:
+    """Nothing can be set that the page does not explain."""
+    text = DOCS.read_text("utf-8")
+    assert text == with_tables(text)
+    named = {found["name"].strip() for found in TABLE.finditer(text)}
+    assert named == {f'channels.NAME, type = "{kind}"' for kind in alerts.REGISTRY}
+
+
+def test_what_is_to_be_copied_into_the_config_is_right() -> None:
+    """A snippet that was copied out of the docs is accepted."""
+    snippets = re.findall(
+        r"^( +)(\[channels\.[^\n]*\n(?:\1[^\n]*\n)*)", DOCS.read_text("utf-8"), re.MULTILINE
+    )
+    kinds = []
+    for space, snippet in snippets:
+        for own in tomllib.loads(dedent(space + snippet))["channels"].values():
+            alerts.load(own["type"]).Settings.model_validate(own)
+            kinds.append(own["type"])
+    assert sorted(kinds) == ["slack", "slack", "smtp"]
+
+
+def test_slack_is_set_up_in_ten_steps() -> None:
+    """Setting up Slack is a matter of minutes."""
+    for part in DOCS.read_text("utf-8").split("\n### ")[1:]:
+        assert len(re.findall(r"^\d+\. ", part, re.MULTILINE)) <= 10
