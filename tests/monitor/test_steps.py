@@ -121,7 +121,7 @@ def test_a_private_message_waits_only_for_the_account_it_was_sent_to(tmp_path: P
 
 
 def test_a_third_of_a_rate_window_is_left_for_urgent_looks(tmp_path: Path) -> None:
-    """Fifteen readings in a quarter of an hour: the cadence spends ten of them, and slows when some are gone."""
+    """Fifteen readings in a quarter of an hour: the cadence spends ten, and slows when some are gone."""
     home = house(tmp_path)
     dms = Stream("dms", Direction.BOTH, 60.0, private=True)
     ref = StreamRef("acme", "x", "acme", dms)
