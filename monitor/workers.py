@@ -32,6 +32,10 @@ through its request's start less a margin (2 s by default)."""
 URGENT_APART = timedelta(seconds=5)
 LOOK_UP_MAX = 100
 STORE_RETRY = timedelta(seconds=10)
+IDENTIFY_EVERY = timedelta(hours=24)
+"""Who we are, and when a credential lapses, is asked again: it moves with each rotation."""
+
+IDENTIFY_RETRY = timedelta(minutes=15)
 
 log = structlog.get_logger()
 
@@ -92,7 +96,7 @@ class AccountWorker:
 
     def start(self) -> None:
         """Find out who we are, then poll every stream."""
-        self._pool.submit(self._identify)
+        self._submit(self._identify)
         for ref in self.refs:
             self.request(ref)
 
@@ -210,11 +214,14 @@ class AccountWorker:
             log.error("look-up not stored", connector=self.name, account=self.account, error=str(error))
 
     def _identify(self) -> None:
+        again = f"identify {self.brand}/{self.name}/{self.account}"
         try:
             who: Identity = self.connector.identify(self._time_limit)
         except (EdgeError, SecretMissing) as error:
             log.warning("cannot tell who we are", connector=self.name, account=self.account, error=str(error))
+            self._later(again, self._clock.now() + IDENTIFY_RETRY, lambda: self._submit(self._identify))
             return
+        self._later(again, self._clock.now() + IDENTIFY_EVERY, lambda: self._submit(self._identify))
         for missing in who.permissions_missing:
             log.warning("permission missing", connector=self.name, account=self.account, missing=missing)
         self._core.ask(lambda store: self._keep_identity(store, who))
