@@ -18,10 +18,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from connectors.contract import Budget, Surroundings
-from connectors.reddit.parse import read_json
 from connectors.reddit.settings import Settings
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.http import retry_at
+from wire.lenient import read_lenient
 from wire.secret import Secret, SecretMissing
 from wire.sessions import BodyTooLarge, BoundedSession, RedirectRefused, new_session
 
@@ -314,7 +314,7 @@ def _own_defaults() -> configparser.ConfigParser:
 
 def _read_with_care(response: requests.Response, **_: object) -> None:
     """praw reads an answer by its `json()`: let single values that are monstrous not spoil the others."""
-    response.json = partial(read_json, response.content)  # type: ignore[method-assign]
+    response.json = partial(read_lenient, response.content)  # type: ignore[method-assign]
 
 
 def _unanswered(error: Exception, what: str) -> EdgeError:

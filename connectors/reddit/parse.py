@@ -24,8 +24,6 @@ EXCERPT_MAX = 500
 _GONE_STAMP = "gone"
 _STAMP_LENGTH = 12
 _NUMBER_MAX = 2**63 - 1
-_DIGITS_MAX = 20
-_DEPTH_MAX = 64
 _FUTURE = timedelta(days=1)
 _OLDEST = datetime(2005, 1, 1, tzinfo=UTC).timestamp()
 _FULLNAME = re.compile(r"t[134]_[0-9a-z]{1,13}")
@@ -35,7 +33,6 @@ _PATH = re.compile(r"/[!-.0-~][!-~]*")
 _MENTION = re.compile(r"(?<![\w/-])/?u/((?:[A-Za-z0-9-]|\\?_){3,20})(?![\w-])")
 """Reddit's own editor writes `u/acme\\_help`, since an underscore alone could begin italics in Markdown."""
 
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 _DELETED = frozenset(("[deleted]", "[removed]", "[ removed by reddit ]", "[deleted by user]"))
 _AUTOMATED = frozenset(("automoderator", "reddit"))
 _KINDS: Mapping[str, Kind] = {"t1": Kind.COMMENT, "t3": Kind.POST, "t4": Kind.DM}
@@ -68,36 +65,6 @@ class Body:
 
 class _Unreadable(Exception):
     """Why one thing was rejected."""
-
-
-def read_json(raw: bytes) -> Any:
-    """The JSON of a body, whatever single values in it are monstrous: a number of 5,000 digits becomes text,
-    what is nested deeper than 64 becomes null. Raises ValueError where it is not JSON."""
-    text = raw.decode("utf-8-sig", "replace")
-    try:
-        return json.loads(text)
-    except RecursionError:
-        text = _pruned(text)
-    except ValueError:
-        if text.lstrip()[:1] not in ("{", "["):
-            raise
-    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= _DIGITS_MAX else digits)
-
-
-def _pruned(text: str) -> str:
-    """The text of JSON with null in the place of what is nested too deep."""
-    kept: list[str] = []
-    start = depth = 0
-    for match in _BRACKETS.finditer(text):
-        if match[0] in ("[", "{"):
-            depth += 1
-            if depth == _DEPTH_MAX + 1:
-                kept += (text[start : match.start()], "null")
-        elif match[0] in ("]", "}"):
-            if depth == _DEPTH_MAX + 1:
-                start = match.end()
-            depth -= 1
-    return "".join(kept) + (text[start:] if depth <= _DEPTH_MAX else "")
 
 
 def parse_listing(

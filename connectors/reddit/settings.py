@@ -7,31 +7,11 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from wire.durations import Duration
 from wire.secret import Secret
+from wire.settings import BaseUrl, Cadence, Margin
 
 SUBREDDITS_MAX = 100
 """So many names, joined with "+", still make a path that Reddit takes."""
-
-
-def _positive(value: timedelta) -> timedelta:
-    if not timedelta(seconds=1) <= value <= timedelta(days=1):
-        raise ValueError('expected between "1s" and "1d"')
-    return value
-
-
-def _short(value: timedelta) -> timedelta:
-    if not timedelta(0) <= value <= timedelta(hours=1):
-        raise ValueError('expected between "0s" and "1h"')
-    return value
-
-
-def _base_url(value: str) -> str:
-    if not value.startswith(("https://", "http://")) or any(c in value for c in "@?#"):
-        raise ValueError(
-            'expected a URL such as "https://oauth.reddit.com", without a user, a query or a fragment'
-        )
-    return value.rstrip("/")
 
 
 Username = Annotated[
@@ -47,8 +27,6 @@ Subreddit = Annotated[
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=3, max_length=256, pattern=r"^[ -~]+$")
 ]
-Cadence = Annotated[Duration, AfterValidator(_positive)]
-Margin = Annotated[Duration, AfterValidator(_short)]
 
 
 class Settings(BaseModel):
@@ -76,10 +54,8 @@ class Settings(BaseModel):
         default=(), description='Where new comments and submissions are read: ["acme", "kettles"].'
     )
 
-    api_url: Annotated[str, AfterValidator(_base_url)] = Field(
-        default="https://oauth.reddit.com", description="Where Reddit's API is."
-    )
-    auth_url: Annotated[str, AfterValidator(_base_url)] = Field(
+    api_url: BaseUrl = Field(default="https://oauth.reddit.com", description="Where Reddit's API is.")
+    auth_url: BaseUrl = Field(
         default="https://www.reddit.com", description="Where Reddit gives out access tokens."
     )
 

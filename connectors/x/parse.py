@@ -17,6 +17,7 @@ from typing import Any
 from connectors.contract import Rejected
 from rules.message import Author, Kind, Message
 from wire.errors import Malformed
+from wire.lenient import read_lenient
 
 DM_PREFIX = "dm-"
 """Direct messages have ids of their own number space on X; ours carry this prefix, so that a look-up by id
@@ -26,14 +27,11 @@ EPOCH_MS = 1_288_834_974_657
 ID_DIGITS_MAX = 19
 EXCERPT_MAX = 500
 _NUMBER_MAX = 2**63 - 1
-_DEPTH_MAX = 64
-_NUMBER_DIGITS_MAX = 40
 _FUTURE = timedelta(days=1)
 _HANDLE = re.compile(r"[A-Za-z0-9_]{1,15}")
 _PAIR = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 _CONVERSATION = re.compile(r"[0-9]{1,19}(?:-[0-9]{1,19})?")
 # Possessive, and an unclosed string runs to the end: the scan stays linear whatever it is fed.
-_TOKENS = re.compile(r'"(?:[^"\\]++|\\(?:.|\Z))*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
 # X names no language so ("und", "zxx", "qme" …), and keeps two codes that ISO 639 withdrew.
 _LANGUAGES: Mapping[str, str | None] = {"und": None, "zxx": None, "art": None, "in": "id", "iw": "he"}
 
@@ -83,14 +81,8 @@ def read_json(raw: bytes, what: str) -> dict[str, Any]:
         found = "HTML" if start == "<" else "nothing" if not start else "something else"
         raise Malformed(f"X answered {what} with {found} where a JSON object was expected")
     try:
-        return _object(json.loads(text.lstrip("\ufeff")))
-    except RecursionError:
-        text = _pruned(text)
+        return _object(read_lenient(raw))
     except ValueError:
-        pass  # perhaps only a number too long for Python: read once more, with numbers kept apart
-    try:
-        return _object(json.loads(text.lstrip("\ufeff"), parse_int=_bounded_int))
-    except (ValueError, RecursionError):
         raise Malformed(f"X answered {what} with JSON that breaks off or is not valid") from None
 
 
@@ -421,28 +413,3 @@ def _object(value: Any) -> dict[str, Any]:
     if type(value) is not dict:
         raise ValueError("not an object")
     return value
-
-
-def _bounded_int(digits: str) -> int | str:
-    return int(digits) if len(digits) <= _NUMBER_DIGITS_MAX else digits[:_NUMBER_DIGITS_MAX]
-
-
-def _pruned(text: str) -> str:
-    """The same JSON, with whatever is nested deeper than we ever read replaced by null: one hostile object
-    must not take its page along."""
-    kept: list[str] = []
-    depth = 0
-    copied = 0
-    for token in _TOKENS.finditer(text):
-        mark = token[0]
-        if mark in "[{":
-            depth += 1
-            if depth == _DEPTH_MAX + 1:
-                kept.append(text[copied : token.start()])
-                kept.append("null")
-        elif mark in "]}":
-            if depth == _DEPTH_MAX + 1:
-                copied = token.end()
-            depth -= 1
-    kept.append(text[copied:] if depth <= _DEPTH_MAX else "")
-    return "".join(kept)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from wire.durations import Duration
 from wire.secret import Secret
+from wire.settings import BaseUrl, Cadence, Margin, in_a_day
 
 _OAUTH1 = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
 _OAUTH2 = ("client_id", "refresh_token")
@@ -23,28 +24,10 @@ class Access(StrEnum):
     APP = "app"
 
 
-def _positive(value: timedelta) -> timedelta:
-    if not timedelta(seconds=1) <= value <= timedelta(days=1):
-        raise ValueError('expected between "1s" and "1d"')
-    return value
-
-
-def _short(value: timedelta) -> timedelta:
-    if not timedelta(0) <= value <= timedelta(hours=1):
-        raise ValueError('expected between "0s" and "1h"')
-    return value
-
-
 def _bears_dm_limit(value: timedelta) -> timedelta:
     if value < timedelta(seconds=60):
         raise ValueError('expected at least "60s": X allows 15 readings of DMs in 15 minutes')
-    return _positive(value)
-
-
-def _base_url(value: str) -> str:
-    if not value.startswith(("https://", "http://")) or "@" in value or "?" in value:
-        raise ValueError('expected a URL such as "https://api.x.com", without a user, a query or a fragment')
-    return value.rstrip("/")
+    return in_a_day(value)
 
 
 Handle = Annotated[
@@ -52,8 +35,6 @@ Handle = Annotated[
     StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^@?[A-Za-z0-9_]{1,15}$"),
     AfterValidator(lambda value: value.removeprefix("@")),
 ]
-Cadence = Annotated[Duration, AfterValidator(_positive)]
-Margin = Annotated[Duration, AfterValidator(_short)]
 
 
 class Settings(BaseModel):
@@ -92,9 +73,7 @@ class Settings(BaseModel):
         default=None, description="App only: the app's bearer token. X shows no DMs to it."
     )
 
-    api_url: Annotated[str, AfterValidator(_base_url)] = Field(
-        default="https://api.x.com", description="Where X's API is."
-    )
+    api_url: BaseUrl = Field(default="https://api.x.com", description="Where X's API is.")
     fields: Literal["auto", "tweet", "post"] = Field(
         default="auto",
         description=(

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from connectors.reddit.parse import Body, Reader, parse_listing, phrases, read_json
+from connectors.reddit.parse import Body, Reader, parse_listing, phrases
 from connectors.reddit.place import RECENT_MAX, WALK_MAX, Place, Row, begin, take
 from rules.message import Kind, Message
+from wire.lenient import read_lenient
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 FIXTURES = Path(__file__).parent / "fixtures" / "reddit"
@@ -37,7 +38,9 @@ def plain(message: Message) -> dict[str, Any]:
 
 
 def read(name: str) -> Body:
-    return parse_listing(read_json((FIXTURES / f"{name}.json").read_bytes()), READER, NOW, PAGES[name], name)
+    return parse_listing(
+        read_lenient((FIXTURES / f"{name}.json").read_bytes()), READER, NOW, PAGES[name], name
+    )
 
 
 def parsed(*things: Any) -> Body:
@@ -166,7 +169,7 @@ def test_a_monstrous_value_spoils_nothing_but_itself(monster: str) -> None:
     good = json.dumps(comment(name="t1_c", body='not "[deep]" {at} all \\"['))
     bad = json.dumps(comment(name="t1_d", body="MONSTER")).replace('"MONSTER"', monster)
     scored = json.dumps(comment(name="t1_e", score=77_777)).replace("77777", monster)
-    body = read_json(f'\ufeff{{"data":{{"children":[{bad},{scored},{good}]}}}}'.encode())
+    body = read_lenient(f'\ufeff{{"data":{{"children":[{bad},{scored},{good}]}}}}'.encode())
     found = parse_listing(body, READER, NOW, tuple(Kind), "a test")
     said = {m.id: m.text for m in found.messages}
     assert said.pop("t1_c") == 'not "[deep]" {at} all \\"['
@@ -179,7 +182,7 @@ def test_a_monstrous_value_spoils_nothing_but_itself(monster: str) -> None:
 def test_what_is_no_json_is_refused(raw: bytes) -> None:
     """A captive portal's page or half an answer is no answer."""
     with pytest.raises(ValueError):
-        read_json(raw)
+        read_lenient(raw)
 
 
 @pytest.mark.parametrize("private", [True, False])
