@@ -109,6 +109,8 @@ class Core:
             self._next_look = None
             self._last_look += WAIT_AFTER_STORE_ERROR_SECONDS - LOOK_EVERY_SECONDS
             return
+        for pk, why in watched.failed.items():
+            log.error("a case could not be looked at, and is put off", case=pk, error=why)
         self._next_look = self._clock.now() if watched.more else watched.next_look
         self._on_beat()
         self._on_watched(watched)

@@ -76,13 +76,19 @@ def lease(
     dropped = 0
     with store.transaction("lease"):
         for row in store.outbox.due(channel, now, LOOK_AHEAD):
-            why_not, previous = _recheck(store, row, now)
-            if why_not is not None:
-                store.outbox.supersede(row, why_not, now)
+            try:
+                why_not, previous = _recheck(store, row, now)
+                alert = make_alert(store, policy, row, now) if why_not is None else None
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                # One row that cannot be read must not hold the channel up: it is a dead letter, and told.
+                _bury(store, policy, row, f"could not be put into words: {type(error).__name__}", now)
+                dropped += 1
+                continue
+            if alert is None:
+                store.outbox.supersede(row, why_not or "", now)
                 store.figures.count("alerts_ended", channel=channel, outcome="superseded")
                 dropped += 1
                 continue
-            alert = make_alert(store, policy, row, now)
             store.outbox.lease(row.pk, now + timedelta(seconds=lease_seconds))
             leased = store.outbox.get(row.pk)
             if leased is not None:
@@ -139,9 +145,7 @@ def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: floa
             store.outbox.retry(row, at, detail, now, maybe_told=unknown)
             store.figures.count("alert_retries", channel=row.channel)
             return Dispatched("retry", store.outbox.next_due(row.channel), key=row.key, detail=detail)
-        store.outbox.bury(row, detail, now)
-        store.figures.count("alerts_ended", channel=row.channel, outcome="dead")
-        _tell_elsewhere(store, policy, row, detail, now)
+        _bury(store, policy, row, detail, now)
         return Dispatched("dead", store.outbox.next_due(row.channel), key=row.key, detail=detail)
 
 
@@ -176,6 +180,13 @@ def _receipt_body(receipt: Receipt) -> Mapping[str, Any]:
 
 def _receipt(body: Mapping[str, Any]) -> Receipt:
     return Receipt(datetime.fromisoformat(body["at"]), dict(body["remote"]))
+
+
+def _bury(store: Store, policy: Policy, row: Row, detail: str, now: datetime) -> None:
+    """A dead letter, counted and told over the other channels."""
+    store.outbox.bury(row, detail, now)
+    store.figures.count("alerts_ended", channel=row.channel, outcome="dead")
+    _tell_elsewhere(store, policy, row, detail, now)
 
 
 def _tell_elsewhere(store: Store, policy: Policy, row: Row, detail: str, now: datetime) -> None:

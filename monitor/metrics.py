@@ -97,6 +97,9 @@ STORED: Mapping[str, MetricDoc] = {
         "brand connector target",
         "First response times that were counted and proved different later; the histogram keeps the first.",
     ),
+    "cases_unreadable": _counter(
+        "cases_unreadable", "", "Cases that could not be looked at, and were put off: a mistake of ours."
+    ),
     "cases_withdrawn": _counter(
         "cases_withdrawn", "brand connector", "Cases whose customer deleted what was asked."
     ),

@@ -7,9 +7,9 @@ without its alert. Level-triggered: calling it twice, or late, or after a crash,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from monitor.folding import count_breach
 from monitor.policy import Policy, muted_words
@@ -28,6 +28,7 @@ from rules.routes import route
 BATCH = 200
 KEY_LENGTH_MAX = 200
 CLOCK = "first_response"
+PUT_OFF = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Look:
 @dataclass(slots=True)
 class Watched:
     """What one step did. `next_look`: when the next case is due (None: none is). `more`: the batch was
-    full, so look again at once."""
+    full, so look again at once. `failed`: the cases that could not be looked at, and why."""
 
     looked: int = 0
     said: int = 0
@@ -58,16 +59,43 @@ class Watched:
     looks: set[Look] = field(default_factory=set)
     next_look: datetime | None = None
     more: bool = False
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+class _Unreadable(Exception):
+    """Looking at this case failed: a mistake of ours, or a row that somebody changed."""
+
+    def __init__(self, pk: int, why: str) -> None:
+        super().__init__(why)
+        self.pk = pk
 
 
 def watch_once(store: Store, policy: Policy, now: datetime) -> Watched:
-    """Look at the cases and accounts that are due, and put what is owed into the outbox."""
-    watched = Watched()
+    """Look at the cases and accounts that are due, and put what is owed into the outbox.
+
+    A case that cannot be looked at is put off, noted and counted; it must not silence all the others.
+    """
+    failed: dict[int, str] = {}
+    while True:
+        try:
+            return _watch(store, policy, now, failed)
+        except _Unreadable as error:
+            failed[error.pk] = str(error)
+
+
+def _watch(store: Store, policy: Policy, now: datetime, failed: Mapping[int, str]) -> Watched:
+    watched = Watched(failed=dict(failed))
     with store.transaction("watch"):
+        for pk, why in failed.items():
+            store.cases.look_later(pk, now + PUT_OFF, f"could not be looked at: {why}", wants_look=False)
+            store.figures.count("cases_unreadable")
         rows = store.cases.to_look_at(now, BATCH)
         mutes = store.cases.mutes(now) if rows else []
-        for row in rows:
-            _look_at(store, policy, row, mutes, now, watched)
+        for pk in rows:
+            try:
+                _look_at(store, policy, store.cases.get(pk), mutes, now, watched)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                raise _Unreadable(pk, type(error).__name__) from error
         for account in store.streams.accounts():
             _look_at_account(store, policy, account, now, watched)
             _look_at_credentials(store, policy, account, now, watched)

@@ -122,13 +122,20 @@ class Cases:
         """It is no more: a late message joined it to another."""
         self._connection.execute("DELETE FROM cases WHERE pk = ?", (pk,))
 
-    def to_look_at(self, now: datetime, limit: int) -> list[Row]:
-        """Those whose time has come, the longest due first."""
+    def to_look_at(self, now: datetime, limit: int) -> list[int]:
+        """The row numbers of those whose time has come, the longest due first."""
         rows = self._connection.execute(
-            f"SELECT {_ROW} FROM cases WHERE look_again_at <= ? ORDER BY look_again_at LIMIT ?",
+            "SELECT pk FROM cases WHERE look_again_at <= ? ORDER BY look_again_at LIMIT ?",
             (to_us(now), limit),
-        ).fetchall()
-        return [_row(r) for r in rows]
+        )
+        return [pk for (pk,) in rows.fetchall()]
+
+    def get(self, pk: int) -> Row:
+        """One of them. Raises LookupError where there is none such."""
+        row = self._connection.execute(f"SELECT {_ROW} FROM cases WHERE pk = ?", (pk,)).fetchone()
+        if row is None:
+            raise LookupError(f"no case has the row number {pk}")
+        return _row(row)
 
     def next_look(self) -> datetime | None:
         """When the next case is to be looked at."""

@@ -237,6 +237,29 @@ def test_a_dead_letter_is_counted_and_told_over_another_route(tmp_path: Path) ->
     assert home.store.outbox.dead_letters() == 2
 
 
+def test_one_case_that_cannot_be_read_silences_no_other(tmp_path: Path) -> None:
+    """A poisoned row is put off and counted; everybody else is told as ever."""
+    home, sink = house(tmp_path), Sink()
+    home.take(0, customer("1", 0), customer("2", 0, who="ben"))
+    home.store.connection.execute("UPDATE cases SET body = '{}' WHERE id = 'acme/x/1'")
+    watched = home.watch(16)
+    assert list(watched.failed.values()) == ["KeyError"] and home.count("cases_unreadable") == 1
+    assert watched.next_look == at(21)
+    dispatch(home, sink, 16)
+    assert [alert.subject for alert, _ in sink.sent] == ["acme/x/2"]
+
+
+def test_one_alert_that_cannot_be_said_holds_no_channel_up(tmp_path: Path) -> None:
+    """It becomes a dead letter, and the rest goes out."""
+    home, sink = house(tmp_path), Sink()
+    home.take(0, customer("1", 0), customer("2", 0, who="ben"))
+    home.watch(16)
+    home.store.connection.execute("UPDATE messages SET created_at = 'soon' WHERE id = '1'")
+    dispatch(home, sink, 16)
+    assert [alert.subject for alert, _ in sink.sent] == ["acme/x/2"]
+    assert home.store.outbox.dead_letters() == 1
+
+
 def test_shadow_mode_writes_down_and_sends_nothing(tmp_path: Path) -> None:
     """A team can read for a week what would have been said."""
     home, sink = house(tmp_path, shadow=True), Sink()
