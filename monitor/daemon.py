@@ -379,6 +379,7 @@ def refold_open(store: Store, policy: Policy, now: datetime) -> None:
     scopes = store.scopes()
     places = store.cases.open_places()
     for start in range(0, len(places), FOLD_BATCH):
+        notify("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000")  # many cases take a while, and that is no hang
         with store.transaction("refold"):
             for scope, conversation, customer in places[start : start + FOLD_BATCH]:
                 place = Place(*scopes[scope], conversation, customer)

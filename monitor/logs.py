@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
@@ -21,9 +20,9 @@ def set_up(style: str, level: str, secrets: Callable[[], Iterable[str]]) -> None
     The libraries' own loggers are kept to warnings: they tell every request, URLs with tokens included.
     """
     json = style == "json" or (style == "auto" and not sys.stderr.isatty())
-    redactor = Redactor(secrets)
 
     def clean(_logger: Any, _method: str, words: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        redactor = Redactor(tuple(secrets()))  # read anew for each line, so that a rotated one is known
         for key, value in words.items():
             if isinstance(value, str):
                 words[key] = (
@@ -52,8 +51,3 @@ def set_up(style: str, level: str, secrets: Callable[[], Iterable[str]]) -> None
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
-
-
-def under_systemd() -> bool:
-    """Whether standard error goes to the journal."""
-    return "JOURNAL_STREAM" in os.environ

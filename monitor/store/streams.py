@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from monitor.store.codec import from_us, from_us_or_none, say_json, to_us, to_us_or_none
@@ -304,7 +304,3 @@ class Streams:
             "UPDATE accounts SET episode = ?, blind_since = ?, refused = ? WHERE scope = ? AND account = ?",
             (episode, to_us_or_none(blind_since), refused, account.scope, account.account),
         )
-
-    def forget_blind_spans(self, now: datetime, keep: timedelta) -> None:
-        """Drop what ended longer ago than `keep`."""
-        self._connection.execute("DELETE FROM blind_spans WHERE until < ?", (to_us(now - keep),))
