@@ -444,14 +444,15 @@ def demo(
         seconds = parse_duration(duration).total_seconds()
     except ValueError as error:
         _fail(str(error), USAGE)
+    from monitor.demo import run_demo
+
+    live = not as_json and sys.stdout.isatty()
     try:
-        from monitor.demo import run_demo
+        result = run_demo(seconds=seconds, speed=speed, seed=seed, live=live, kills=kills, keep=keep)
     except ImportError as error:
         _fail(
             f"the demo needs the extra [demo]: pip install 'response-monitor[demo]' ({error.name} is missing)"
         )
-    live = not as_json and sys.stdout.isatty()
-    result = run_demo(seconds=seconds, speed=speed, seed=seed, live=live, kills=kills, keep=keep)
     if as_json:
         print_line(json.dumps(result.as_dict()))
     else:

@@ -119,7 +119,10 @@ class MailSink:
         return "250 OK"
 
     def start(self) -> None:
-        """Return when it accepts; `port` is the real one then. Raises RuntimeError where it does not."""
+        """Return when it accepts; `port` is the real one then. Raises RuntimeError where it does not, and
+        ImportError where aiosmtpd is missing (it comes with the extra [demo])."""
+        import aiosmtpd.smtp  # noqa: F401 # here, and not at the first mail
+
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(self._loop, ready), daemon=True)
