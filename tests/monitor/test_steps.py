@@ -395,6 +395,23 @@ def test_a_connector_that_fails_for_long_is_told_and_its_recovery_too(tmp_path: 
     assert sink.stages() == ["trouble", "cleared"]
 
 
+def test_a_credential_that_lapses_is_told_before_it_hurts_and_once(tmp_path: Path) -> None:
+    """A fortnight before, people hear of it; a renewed one starts anew."""
+    home, sink = house(tmp_path), Sink()
+    row = prepare(home.store, MENTIONS_REF, at(0))
+    day = 24 * 60
+    home.store.streams.keep_identity(row.scope, "acme", "acme", at(20 * day))
+    assert home.watch(5 * day).said == 0
+    for minute in (6 * day, 6 * day + 5, 7 * day):
+        home.watch(minute)
+    dispatch(home, sink, 7 * day)
+    assert sink.stages() == ["trouble"]
+    trouble = sink.sent[0][0].trouble
+    assert trouble is not None and "@acme on x lapses on 2026-03-24" in trouble.title
+    home.store.streams.keep_identity(row.scope, "acme", "acme", at(40 * day))
+    assert home.watch(8 * day).said == 0
+
+
 def test_a_connector_that_breaks_its_contract_is_a_failure_not_a_crash(tmp_path: Path) -> None:
     """A bug in one connector is contained and named, without what it was fed."""
     home = house(tmp_path)
