@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,10 +20,10 @@ from monitor.clock import Clock
 from monitor.core import Core
 from monitor.dispatch import Leased, Sent, lease, record, send
 from monitor.ingest import Arrival, ingest
-from monitor.poll import Polled, StreamRef, fetch, prepare, take_in
+from monitor.poll import Fetched, Polled, StreamRef, fetch, prepare, take_in
 from monitor.store.database import StoreError
 from monitor.store.store import Store
-from wire.errors import EdgeError, NotAllowed, Refused, RetryAt
+from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.secret import SecretMissing
 
 URGENT_AFTER = timedelta(seconds=3)
@@ -160,7 +161,7 @@ class AccountWorker:
             log.exception("account worker failed", connector=self.name, account=self.account)
 
     def _poll(self, ref: StreamRef) -> None:
-        clock, core = self._clock, self._core
+        clock = self._clock
         started_at = clock.now()
         with self._lock:
             schedule = self._schedules[ref]
@@ -168,12 +169,7 @@ class AccountWorker:
             schedule.last_started = started_at
         before = clock.stopwatch()
         try:
-            row = core.ask(lambda store: prepare(store, ref, clock.now())).result()
-            fetched = fetch(self.connector, row, self._time_limit)
-            jitter = self._random.random()
-            polled = core.ask(
-                lambda store: take_in(store, core.policy, ref, fetched, clock.now(), jitter)
-            ).result()
+            polled = self._fetch_and_take_in(ref)
         except StoreError as error:
             # Nothing was kept and the cursor has not moved, so the same page comes again.
             log.error("page not stored", stream=str(ref), error=str(error))
@@ -185,6 +181,28 @@ class AccountWorker:
             self.request(ref)
         else:
             self._later(f"poll {ref}", polled.again_at, lambda: self.request(ref))
+
+    def _fetch_and_take_in(self, ref: StreamRef) -> Polled:
+        core, clock = self._core, self._clock
+        row = core.ask(lambda store: prepare(store, ref, clock.now())).result()
+        fetched = fetch(self.connector, row, self._time_limit)
+        jitter = self._random.random()
+        try:
+            return core.ask(
+                lambda store: take_in(store, core.policy, ref, fetched, clock.now(), jitter)
+            ).result()
+        except StoreError:
+            raise
+        except Exception as error:
+            # A page that our own code cannot digest: the stream is as blind as if the platform were down, and
+            # that is noted and told; it is tried again like any other failure.
+            log.exception("page could not be taken in", stream=str(ref))
+            undigested = Fetched(
+                row, None, Malformed(f"a page could not be taken in: {type(error).__name__}")
+            )
+            return core.ask(
+                lambda store: take_in(store, core.policy, ref, undigested, clock.now(), jitter)
+            ).result()
 
     def _look_up(self) -> None:
         clock, core = self._clock, self._core
@@ -328,7 +346,8 @@ def stop_all(
     accounts, channels = list(accounts), list(channels)
     stoppers = [threading.Thread(target=a.stop, args=(True,), daemon=True) for a in accounts]
     stoppers += [threading.Thread(target=c.stop, args=(seconds_max,), daemon=True) for c in channels]
+    deadline = time.monotonic() + seconds_max
     for thread in stoppers:
         thread.start()
     for thread in stoppers:
-        thread.join(seconds_max)
+        thread.join(max(0.0, deadline - time.monotonic()))
