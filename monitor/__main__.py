@@ -1,7 +1,7 @@
 """Where it begins: the console script, and `python -m monitor`.
 
-`run` lives for months, so it is started without the libraries that only the other commands need (typer and
-what it brings are 6 MiB). Its plain forms are read here; anything else goes to `monitor.cli`.
+`run` lives for months, so it is started without the libraries that only the other commands need (typer, rich
+and what they bring are 10 MiB). Its plain forms are read here; anything else goes to `monitor.cli`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ def main() -> None:
 
         app()
         return
+    # structlog imports rich where it finds it, for tracebacks in colour that a daemon does not print: 5 MiB.
+    # A None in sys.modules is Python's own way to say that a module is not to be found.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # None is allowed there
     from monitor.serving import serve
 
     sys.exit(serve(Path(found["config"]), found.get("clock")))
