@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from rules.alert import Alert, CaseFacts, Stage, Trouble
+from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
 from wire.durations import say_duration
 from wire.redact import inert
 
@@ -21,6 +21,8 @@ VALUE_LENGTH_MAX = 300
 QUOTE_LENGTH_MAX = 1200
 QUOTE_LINES_MAX = 30
 NOTES_MAX = 6
+WORST_MAX = 5
+WORST_TITLE = "The worst of them"
 LINK_LENGTH_MAX = 2000
 
 _MARKS = {
@@ -28,9 +30,25 @@ _MARKS = {
     Stage.BREACH: "🔴",
     Stage.CLEARED: "✅",
     Stage.CORRECTED: "↩️",
+    Stage.ESCALATED: "🚨",
+    Stage.STORM: "⛈️",
+    Stage.SPIKE: "📈",
     Stage.TROUBLE: "⚠️",
     Stage.TEST: "🧪",
 }
+_UNKNOWN_MARK = "❓"
+_WAITS = (Stage.WARNING, Stage.BREACH, Stage.ESCALATED, Stage.TEST)
+NEXT_RESPONSE = "next_response"
+RESOLUTION = "resolution"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line with a link at its end: None, or an http(s) URL, which `link_text` names."""
+
+    text: str
+    link: str | None
+    link_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,7 @@ class Rendered:
     lines (None: none, or not to be shown; then a fact says so). `reasons` say why we think it a complaint,
     `caveats` what we could not see. `link` is an http(s) URL where to act, or None; `link_text` names it.
     `thread_title` stays the same while a case's facts do, so that mail programs keep its alerts together.
+    `cases` are the worst ones of many, each on a line.
     All of it may hold strangers' words: escape it.
     """
 
@@ -55,6 +74,7 @@ class Rendered:
     link_text: str
     thread_title: str
     footer: str
+    cases: tuple[Line, ...] = ()
 
     @property
     def text(self) -> str:
@@ -63,6 +83,9 @@ class Rendered:
         lines += [f"{label}: {value}" for label, value in self.facts]
         if self.quote is not None:
             lines += ["", "They wrote:", *(f"> {line}".rstrip() for line in self.quote.split("\n"))]
+        if self.cases:
+            lines += ["", f"{WORST_TITLE}:"]
+            lines += [f"- {each.text}" + (f": {each.link}" if each.link else "") for each in self.cases]
         if self.reasons:
             lines += ["", "Why we think that it is a complaint:", *(f"- {reason}" for reason in self.reasons)]
         if self.caveats:
@@ -72,65 +95,128 @@ class Rendered:
         return "\n".join([*lines, "", self.footer])
 
 
+def calls(alert: Alert) -> bool:
+    """Whether people are to be called, not only told: for a broken promise, an escalation, and once for a
+    storm."""
+    if alert.storm is not None:
+        return alert.stage is Stage.STORM and alert.repeat == 0 and alert.storm.over_at is None
+    return alert.stage in (Stage.BREACH, Stage.ESCALATED)
+
+
 def render(alert: Alert, zone: ZoneInfo) -> Rendered:
     """Put it into words, with times in that zone. Raises ValueError for an alert about nothing."""
     if alert.case is not None:
         return _render_case(alert, alert.case, zone)
+    if alert.storm is not None:
+        return _render_storm(alert, alert.storm, zone)
+    if alert.spike is not None:
+        return _render_spike(alert, alert.spike, zone)
     if alert.trouble is not None:
         return _render_trouble(alert, alert.trouble, zone)
     raise ValueError(f"alert {alert.key} is about nothing")
 
 
 def _render_case(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> Rendered:
-    waits = alert.stage in (Stage.WARNING, Stage.BREACH, Stage.TEST)
+    waits = alert.stage in _WAITS
+    unknown = waits and case.unknown_since is not None
     facts = [("Who", _who(case)), ("Where", _where(case))]
     facts += _waiting(alert, case, zone) if waits else _ended(alert, case, zone)
     if case.text is None:
         hidden = "the text cannot be shown" if case.public else "private message, text not shown"
         facts.append(("They wrote", hidden))
-    who, place, brand = _name(case.customer), _place(case.connector), _name(case.brand)
+    place = _place(case.connector)
     footer = f"Case {inert(case.case_id, 200)}"
     if waits and case.acknowledged_by is None:
         footer += f" · to take it: response-monitor ack {inert(case.case_id, 200)}"
+    act = "look" if unknown else "reply"
     return Rendered(
-        mark=_MARKS[alert.stage],
-        headline=inert(_headline(alert, case), HEADLINE_LENGTH_MAX),
+        mark=_UNKNOWN_MARK if unknown and alert.stage is not Stage.TEST else _MARKS[alert.stage],
+        headline=inert(_headline(alert, case, zone), HEADLINE_LENGTH_MAX),
         facts=tuple(facts),
         quote=_quote(case.text),
         reasons=_notes(case.reasons) if case.complaint and waits else (),
         caveats=_notes(case.caveats) if waits else (),
         link=_link(case.url),
-        link_text=f"Open on {place} and reply" if waits else f"Open on {place}",
-        thread_title=f"{who} waits for an answer on {place} ({brand})",
+        link_text=f"Open on {place} and {act}" if waits else f"Open on {place}",
+        thread_title=_thread_title(case, unknown=unknown),
         footer=footer,
     )
 
 
-def _headline(alert: Alert, case: CaseFacts) -> str:
+def _thread_title(case: CaseFacts, *, unknown: bool) -> str:
+    """What its mails are about. It claims nothing that may be false by the time the next one comes."""
+    who, place, brand = _name(case.customer), _place(case.connector), _name(case.brand)
+    if unknown:
+        return f"Was {who} answered on {place}? ({brand})"
+    if case.clock == RESOLUTION:
+        return f"The case of {who} on {place} ({brand})"
+    return f"{who} waits for an answer on {place} ({brand})"
+
+
+def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
     who, place = _name(case.customer), _place(case.connector)
-    waited = say_duration((alert.at - case.waiting_since).total_seconds())
+    wait = _wait(alert, case)
+    again = f" (reminder {alert.repeat})" if alert.repeat else ""
+    standing = _standing(case, alert.at, zone)
+    if alert.stage is Stage.CLEARED:
+        return f"{who} on {place}: {case.outcome or 'nobody waits any more'}"
+    if alert.stage is Stage.CORRECTED:
+        if case.clock == RESOLUTION:
+            return f"Correction: {who} on {place}: {case.outcome or 'it was over, which we saw late'}"
+        return f"Correction: {who} on {place} had an answer: {case.outcome or 'we saw it late'}"
+    if case.unknown_since is not None and alert.stage is not Stage.TEST:
+        said = f"unknown whether answered (blind since {_clock_time(case.unknown_since, zone)})"
+        said = f"{_escalated(alert)}, {said}" if alert.stage is Stage.ESCALATED else said
+        return f"{_upper(said)}: {wait}{again}"
     match alert.stage:
         case Stage.WARNING:
-            return f"{_standing(case, alert.at)}: {who} has waited {waited} on {place}"
+            return f"{_upper(standing)}: {wait}"
         case Stage.BREACH if alert.repeat:
-            said = f"Still no answer, {_standing(case, alert.at)}"
-            return f"{said}: {who} has waited {waited} on {place} (reminder {alert.repeat})"
+            still = "Still not resolved" if case.clock == RESOLUTION else "Still no answer"
+            return f"{still}, {standing}: {wait}{again}"
         case Stage.BREACH:
-            return f"{_standing(case, alert.at).capitalize()}: {who} has waited {waited} on {place}"
-        case Stage.CLEARED:
-            return f"{who} on {place}: {case.outcome or 'nobody waits any more'}"
-        case Stage.CORRECTED:
-            return f"Correction: {who} on {place} had an answer: {case.outcome or 'we saw it late'}"
+            return f"{_upper(standing)}: {wait}"
+        case Stage.ESCALATED:
+            return f"{_escalated(alert)}, {standing}: {wait}{again}"
         case _:
-            return f"Test: {who} has waited {waited} on {place}"
+            return f"Test: {wait}"
 
 
-def _standing(case: CaseFacts, at: datetime) -> str:
+def _escalated(alert: Alert) -> str:
+    step = inert(alert.step or "", NAME_LENGTH_MAX)
+    return f"Escalated to {step}" if step else "Escalated"
+
+
+def _wait(alert: Alert, case: CaseFacts) -> str:
+    """Who waits, for what, and how long already. Of what we cannot see nothing is claimed."""
+    who, place = _name(case.customer), _place(case.connector)
+    waited = say_duration((alert.at - case.waiting_since).total_seconds())
+    if case.unknown_since is not None:
+        return f"{who} wrote on {place} {waited} ago"
+    if case.clock == RESOLUTION:
+        return f"{who} on {place}, not resolved for {waited}"
+    if case.clock == NEXT_RESPONSE:
+        return f"{who} has waited {waited} for the next answer on {place}"
+    return f"{who} has waited {waited} on {place}"
+
+
+def _standing(case: CaseFacts, at: datetime, zone: ZoneInfo) -> str:
     """How the clock stands, in the fewest words."""
     left = (case.due_at - at).total_seconds()
+    if left > 0 and left > case.target_seconds and _hours(case):
+        # Closed hours lie between: "64 h left" of a target of 30 min would be no help.
+        return f"due {case.due_at.astimezone(zone):%a %H:%M}"
     if left > 0:
         return f"{say_duration(left)} left"
     return f"{say_duration(-left)} late" if left <= -60 else "late now"
+
+
+def _hours(case: CaseFacts) -> str:
+    """In which hours the target counts: " in office hours", or nothing where it always does."""
+    name = inert(case.calendar or "", NAME_LENGTH_MAX).replace("_", " ").replace("-", " ").strip()
+    if not name or name == "always":
+        return ""
+    return f" in {name}" if name.endswith("hours") else f" in {name} hours"
 
 
 def _who(case: CaseFacts) -> str:
@@ -145,17 +231,16 @@ def _where(case: CaseFacts) -> str:
 
 
 def _waiting(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> list[tuple[str, str]]:
-    """What is to be known while the customer waits."""
-    waited = say_duration((alert.at - case.waiting_since).total_seconds())
-    facts = [("Waiting since", f"{_when(case.waiting_since, zone)}, {waited} ago")]
+    """What is to be known while the customer waits, or may wait."""
+    since = case.waiting_since
+    facts = [(_since_label(case), f"{_when(since, zone)}, {_ago(alert.at, since)}")]
+    if alert.stage is Stage.ESCALATED and alert.step:
+        facts.insert(0, ("Escalated to", inert(alert.step, NAME_LENGTH_MAX)))
+    if case.unknown_since is not None:
+        blind = f"we have been blind since {_when(case.unknown_since, zone)}; look at the platform itself"
+        facts.append(("Answered?", f"unknown: {blind}"))
     if case.target_seconds > 0:
-        target = say_duration(case.target_seconds)
-        name = f" ({_name(case.target_name)})" if case.target_name else ""
-        due = "due" if case.due_at > alert.at else "was due"
-        standing = f"{_standing(case, alert.at)} of {target}{name}"
-        if case.due_at <= alert.at:
-            standing = f"{_standing(case, alert.at)}, target {target}{name}"
-        facts.append(("Target", f"{standing}, {due} {_when(case.due_at, zone)}"))
+        facts.append(("Target", _target(alert, case, zone)))
     facts.append(("Priority", inert(case.priority, NAME_LENGTH_MAX)))
     if case.public and case.reach is not None:
         facts.append(("Reach", f"{case.reach:,} (views, or likes and reposts)"))
@@ -168,28 +253,136 @@ def _waiting(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> list[tuple[str, s
     return facts
 
 
+def _since_label(case: CaseFacts) -> str:
+    if case.unknown_since is not None:
+        return "Asked"
+    return {RESOLUTION: "Open since", NEXT_RESPONSE: "Waiting again since"}.get(case.clock, "Waiting since")
+
+
+def _target(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
+    """The promise, how it stands, and when it is due."""
+    promise = say_duration(case.target_seconds) + _hours(case)
+    promise += f" ({_name(case.target_name)})" if case.target_name else ""
+    ahead = case.due_at > alert.at
+    due = f"{'due' if ahead else 'was due'} {_when(case.due_at, zone)}"
+    standing = _standing(case, alert.at, zone)
+    if case.unknown_since is not None or standing.startswith("due "):
+        return f"{promise}, {due}"
+    return f"{standing} of {promise}, {due}" if ahead else f"{standing}, target {promise}, {due}"
+
+
 def _ended(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> list[tuple[str, str]]:
     """What is to be known of a wait that is over."""
     outcome = inert(case.outcome or "nobody waits any more", VALUE_LENGTH_MAX)
-    facts = [("Asked", _when(case.waiting_since, zone))]
+    facts = [("Opened" if case.clock == RESOLUTION else "Asked", _when(case.waiting_since, zone))]
     if alert.stage is Stage.CORRECTED:
-        facts += [("We said", "that nobody had answered; we saw the answer late"), ("In truth", outcome)]
+        said = "that nobody had answered; we saw the answer late"
+        if case.unknown_since is not None:
+            said = "that we did not know whether anybody had answered"
+        elif case.clock == RESOLUTION:
+            said = "that it was not resolved; we saw late that it was over"
+        facts += [("We said", said), ("In truth", outcome)]
     else:
         facts.append(("Outcome", outcome))
     if case.answered_at is not None and case.target_seconds > 0:
         after = (case.answered_at - case.due_at).total_seconds()
-        target = say_duration(case.target_seconds)
+        target = say_duration(case.target_seconds) + _hours(case)
         held = "within" if after <= 0 else f"{say_duration(after)} after"
-        facts.append(("Answered", f"{_when(case.answered_at, zone)}, {held} the target of {target}"))
+        label = "Resolved" if case.clock == RESOLUTION else "Answered"
+        facts.append((label, f"{_when(case.answered_at, zone)}, {held} the target of {target}"))
     return facts
+
+
+def _render_storm(alert: Alert, storm: Storm, zone: ZoneInfo) -> Rendered:
+    brand = _name(storm.brand)
+    over = storm.over_at is not None
+    begun = f"{_when(storm.since, zone)}, {_ago(alert.at, storm.since)}"
+    facts = [("Since", begun)]
+    if storm.over_at is not None:
+        lasted = say_duration((storm.over_at - storm.since).total_seconds())
+        facts = [("Lasted", f"{lasted}, from {_when(storm.since, zone)} to {_when(storm.over_at, zone)}")]
+    ended = max(0, storm.reached - storm.waiting - storm.answered)
+    counts = [f"{storm.waiting:,} still {_wait_verb(storm.waiting)}", f"{storm.answered:,} answered"]
+    counts += [f"{ended:,} ended otherwise"] if ended else []
+    facts.append(("Cases", f"{storm.reached:,} in all: {', '.join(counts)}"))
+    if storm.connectors:
+        places = [_place(connector) for connector in storm.connectors[:NOTES_MAX]]
+        facts.append(("Where", ", ".join(places)))
+    if storm.words:
+        words = [f'"{inert(word, NAME_LENGTH_MAX)}" in {count:,}' for word, count in storm.words[:NOTES_MAX]]
+        facts.append(("Common words", ", ".join(words)))
+    queue = inert(storm.queue_command, VALUE_LENGTH_MAX)
+    if not over:
+        facts.append(("Meanwhile", "this stands for the single alerts"))
+    headline = (
+        f"Storm at {brand}: {_count(storm.waiting, 'case')} waiting too long, {storm.answered:,} answered"
+    )
+    if over:
+        left = f"{storm.waiting:,} still {_wait_verb(storm.waiting)}" if storm.waiting else "nobody waits"
+        headline = f"The storm at {brand} is over: {_count(storm.reached, 'case')}"
+        headline += f", {storm.answered:,} answered, {left}"
+    return Rendered(
+        mark=_MARKS[Stage.CLEARED if over else Stage.STORM],
+        headline=inert(headline, HEADLINE_LENGTH_MAX),
+        facts=tuple(facts),
+        quote=None,
+        reasons=(),
+        caveats=(),
+        link=None,
+        link_text="",
+        thread_title=f"Storm at {brand}, {_when(storm.since, zone)}",
+        footer=f"All that wait: {queue}",
+        cases=tuple(_line(case, alert.at) for case in storm.worst[:WORST_MAX]),
+    )
+
+
+def _wait_verb(count: int) -> str:
+    return "waits" if count == 1 else "wait"
+
+
+def _line(case: StormCase, at: datetime) -> Line:
+    """One of the worst cases of a storm, on one line."""
+    place = _place(case.connector)
+    waited = say_duration((at - case.waiting_since).total_seconds())
+    said = f"{_name(case.customer)} on {place}, {inert(case.priority, NAME_LENGTH_MAX)}, has waited {waited}"
+    if case.due_at is not None:
+        late = (at - case.due_at).total_seconds()
+        said += f", {say_duration(late)} late" if late >= 0 else f", {say_duration(-late)} left"
+    return Line(f"{said} ({inert(case.case_id, 200)})", _link(case.url), f"Open on {place}")
+
+
+def _render_spike(alert: Alert, spike: Spike, zone: ZoneInfo) -> Rendered:
+    brand, window = _name(spike.brand), say_duration(spike.window_seconds)
+    usual = "none" if spike.usual == 0 else f"{round(spike.usual, 1):,g}"
+    complaints = _count(spike.count, "complaint")
+    return Rendered(
+        mark=_MARKS[alert.stage],
+        headline=inert(f"{complaints} in {window} at {brand}, usually {usual}", HEADLINE_LENGTH_MAX),
+        facts=(
+            ("Since", f"{_when(spike.since, zone)}, {_ago(alert.at, spike.since)}"),
+            ("Usually", f"{usual} in {window} at this hour of past weeks (median)"),
+            ("What to do", "look at what they have in common, before they have waited too long"),
+        ),
+        quote=None,
+        reasons=(),
+        caveats=(),
+        link=None,
+        link_text="",
+        thread_title=f"More complaints than usual at {brand}, {_when(spike.since, zone)}",
+        footer="All that wait: response-monitor queue",
+    )
 
 
 def _render_trouble(alert: Alert, trouble: Trouble, zone: ZoneInfo) -> Rendered:
     title = inert(trouble.title, HEADLINE_LENGTH_MAX)
-    ago = say_duration((alert.at - trouble.since).total_seconds())
+    headline = title
+    if trouble.waiting and alert.stage is Stage.TROUBLE:
+        were = "was" if trouble.waiting == 1 else "were"
+        waited = f"; {_count(trouble.waiting, 'case')} {were} waiting"
+        headline = inert(trouble.title, HEADLINE_LENGTH_MAX - len(waited)) + waited
     facts = []
     if alert.stage is not Stage.TEST:
-        facts.append(("Since", f"{_when(trouble.since, zone)}, {ago} ago"))
+        facts.append(("Since", f"{_when(trouble.since, zone)}, {_ago(alert.at, trouble.since)}"))
     if trouble.detail:
         facts.append(("What", inert(trouble.detail, 1000)))
     if trouble.waiting:
@@ -198,7 +391,7 @@ def _render_trouble(alert: Alert, trouble: Trouble, zone: ZoneInfo) -> Rendered:
         facts.append(("What to do", inert(trouble.what_to_do, 1000)))
     return Rendered(
         mark=_MARKS[alert.stage],
-        headline=title,
+        headline=headline,
         facts=tuple(facts),
         quote=None,
         reasons=(),
@@ -226,6 +419,18 @@ def _count(number: int, of_what: str) -> str:
 def _notes(texts: tuple[str, ...]) -> tuple[str, ...]:
     clean = [inert(text, VALUE_LENGTH_MAX) for text in texts]
     return tuple(text for text in clean if text)[:NOTES_MAX]
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _ago(at: datetime, since: datetime) -> str:
+    return f"{say_duration((at - since).total_seconds())} ago"
+
+
+def _clock_time(at: datetime, zone: ZoneInfo) -> str:
+    return f"{at.astimezone(zone):%H:%M}"
 
 
 def _when(at: datetime, zone: ZoneInfo) -> str:

@@ -2,8 +2,9 @@
 
 What may live here: Slack's settings, its Block Kit, and what its answers mean. With a token a case is one
 message: what must be noticed later (a breach, a reminder) is said in its thread and in the channel, and when
-it is over each of these messages itself says so. Sources: Slack's documentation of incoming webhooks,
-chat.postMessage, chat.update, auth.test, rate limits, Block Kit and formatting.
+it is over each of these messages itself says so. A storm is one message that is kept up to date. Sources:
+Slack's documentation of incoming webhooks, chat.postMessage, chat.update, auth.test, rate limits, Block Kit
+and formatting.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from alerts.contract import ChannelSurroundings, Receipt
-from alerts.render import Rendered, render
+from alerts.render import WORST_TITLE, Line, Rendered, calls, render
 from rules.alert import Alert, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.exchange import Bounds
@@ -110,7 +111,8 @@ class Settings(BaseModel):
     )
     mention: Annotated[str, AfterValidator(_mention)] | None = Field(
         default=None,
-        description='Whom a breach calls: "@here", "@channel", or the id of a user group or a user.',
+        description="Whom a breach, an escalation and a storm's beginning call: "
+        '"@here", "@channel", or the id of a user group or a user.',
     )
     api_url: Annotated[str, AfterValidator(_base_url)] = Field(
         default="https://slack.com/api", description="Where Slack's Web API is, for bot_token."
@@ -143,7 +145,7 @@ def escape(text: str) -> str:
 def build_blocks(alert: Alert, said: Rendered, mention: str | None) -> list[dict[str, Any]]:
     """The message in Block Kit. Strangers' words stand only in plain_text and in rich text's text elements:
     neither knows markup, mentions or links. The first block's id is the alert's key, which is all that a
-    webhook can carry. `mention` is Slack's form, for a breach. slack_sdk's models check the limits."""
+    webhook can carry. `mention` is Slack's form; not every alert calls. slack_sdk checks the limits."""
     from slack_sdk.models.blocks import (
         HeaderBlock,
         MarkdownTextObject,
@@ -156,7 +158,7 @@ def build_blocks(alert: Alert, said: Rendered, mention: str | None) -> list[dict
     blocks: list[Block] = [
         HeaderBlock(block_id=alert.key[:BLOCK_ID_LENGTH_MAX], text=PlainTextObject(text=header, emoji=False))
     ]
-    if mention is not None and alert.stage is Stage.BREACH:
+    if mention is not None and calls(alert):
         blocks.append(SectionBlock(text=MarkdownTextObject(text=mention, verbatim=True)))
     blocks.append(RichTextBlock(elements=_rich_text(said)))
     return [block.to_dict() for block in blocks]
@@ -179,12 +181,26 @@ def _rich_text(said: Rendered) -> list[dict[str, Any]]:
         elements.append(_section([*head, _label("They wrote")]))
         elements.append({"type": "rich_text_quote", "elements": [_text(said.quote)]})
         head = []
+    if said.cases:
+        elements.append(_section([*head, _label(WORST_TITLE)]))
+        elements.append(_list([_line(each) for each in said.cases]))
+        head = []
     if said.reasons:
         elements.append(_section([*head, _label("Why we think that it is a complaint")]))
-        rows = [_section([[_text(reason)]]) for reason in said.reasons]
-        elements.append({"type": "rich_text_list", "style": "bullet", "elements": rows})
+        elements.append(_list([[_text(reason)] for reason in said.reasons]))
         head = []
     return [*elements, _section([*head, *tail])]
+
+
+def _list(rows: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
+    return {"type": "rich_text_list", "style": "bullet", "elements": [_section([row]) for row in rows]}
+
+
+def _line(line: Line) -> list[dict[str, Any]]:
+    """A line, and its link where it has one."""
+    if line.link is None:
+        return [_text(line.text)]
+    return [_text(f"{line.text} "), {"type": "link", "url": line.link, "text": line.link_text}]
 
 
 def _section(lines: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
@@ -231,8 +247,8 @@ class SlackChannel:
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
         """Say it: as a new message, in the thread of `previous`, or by changing what was said.
 
-        What is new to people is one request, so that nothing can be half done. Ending a subject changes each
-        message that stands: doing that again does no harm.
+        What is new to people is one request, so that nothing can be half done. Ending a subject, or bringing
+        a storm up to date, changes each message that stands: doing that again does no harm.
         """
         said = render(alert, self._surroundings.zone)
         body: dict[str, Any] = {
@@ -249,7 +265,7 @@ class SlackChannel:
         known = bool(remote.get("channel") and remote.get("ts")) and alert.stage is not Stage.TEST
         if not known:
             return self._post(body, {}, bounds)
-        if alert.stage in (Stage.CLEARED, Stage.CORRECTED):
+        if _updates(alert):
             return self._change(body, remote, bounds)
         try:
             return self._post(body, remote, bounds)
@@ -286,7 +302,7 @@ class SlackChannel:
         return Receipt(self._surroundings.clock(), {**remote, "said": " ".join(kept)})
 
     def _change(self, body: Mapping[str, Any], remote: Mapping[str, str], bounds: Bounds) -> Receipt:
-        """Let every message of the subject say how it ended; if none is left, say it anew.
+        """Let every message of the subject say how it ended, or stands; if none is left, say it anew.
 
         The latest first: it is the one that people are looking at.
         """
@@ -376,6 +392,14 @@ class SlackChannel:
             return secret.reveal()
         except SecretMissing as error:
             raise NotAllowed(str(error)) from None
+
+
+def _updates(alert: Alert) -> bool:
+    """Whether it changes what was said, silently, rather than saying something new: an end, and a storm's
+    state a minute later."""
+    if alert.stage is Stage.STORM:
+        return alert.repeat > 0 or (alert.storm is not None and alert.storm.over_at is not None)
+    return alert.stage in (Stage.CLEARED, Stage.CORRECTED)
 
 
 def _said(remote: Mapping[str, str]) -> Sequence[str]:

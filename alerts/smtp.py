@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from alerts.contract import ChannelSurroundings, Receipt
-from alerts.render import Rendered, render
+from alerts.render import WORST_TITLE, Rendered, calls, render
 from rules.alert import Alert, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.exchange import Bounds, bounded, connect, reason, tls_context
@@ -297,7 +297,7 @@ class SmtpChannel:
         message["List-Id"] = f"Response monitor <alerts.{domain}>"
         message["Auto-Submitted"] = "auto-generated"
         message["X-Auto-Response-Suppress"] = "All"
-        if alert.stage is Stage.BREACH:
+        if calls(alert):
             message["Importance"] = "high"
         message["X-Response-Monitor-Key"] = _header(alert.key)
         message["X-Response-Monitor-Stage"] = alert.stage.value
@@ -316,7 +316,10 @@ def _html(alert: Alert, said: Rendered) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(source).render(said=said, stage=alert.stage.value)
+    # A storm that is over is good news, whichever stage says so.
+    over = alert.storm is not None and alert.storm.over_at is not None
+    stage = Stage.CLEARED if over else alert.stage
+    return environment.from_string(source).render(said=said, stage=stage.value, worst_title=WORST_TITLE)
 
 
 def _expect(reply: tuple[int, bytes], code: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from monitor.policy import BrandPolicy, Policy
 from rules.alert import Stage
-from rules.case import FoldPolicy
+from rules.fold import FoldPolicy, Policies
 from rules.meaning.judge import make_judge
 from rules.meaning.pack import Pack
 from rules.meaning.policy import MeaningPolicy
@@ -38,7 +38,9 @@ def policy() -> Policy:
     target = Target("public", 900.0, needs_reply_only=False)
     return Policy(
         brands={
-            "acme": BrandPolicy("acme", "Acme", meaning, judge, make_automation(), FoldPolicy((target,)))
+            "acme": BrandPolicy(
+                "acme", "Acme", meaning, judge, make_automation(), Policies.of(FoldPolicy((target,)))
+            )
         },
         routes=(Route("care", "#care", frozenset(Stage)),),
         shadow=False,
@@ -46,7 +48,19 @@ def policy() -> Policy:
         blind_after_seconds=450.0,
         credentials_warning=timedelta(days=14),
         response_buckets=(300.0, 900.0, 3600.0),
-        stored="{}",
+        stored=json.dumps(
+            {
+                "targets": [
+                    {
+                        "name": "public",
+                        "first_response": 900,
+                        "needs_reply": "any",
+                        "gap": 86400,
+                        "warnings": [0.5, 0.8],
+                    }
+                ]
+            }
+        ),
         sees_all=True,
     )
 

@@ -3,6 +3,7 @@ buttons) all enter here."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from monitor.folding import fold_again
@@ -44,6 +45,7 @@ def act(store: Store, policy: Policy, action: Action, now: datetime) -> Case:
 
     Returns the case as it is then. Raises NoSuchCase.
     """
+    policy = policy.remembering(store.policies())
     with store.transaction("act"):
         row = find_case(store, action.message_id)
         first = row.case.first_message_id
@@ -62,12 +64,15 @@ def mute(store: Store, mute: Mute, now: datetime) -> None:
         store.cases.look_at_waiting(now)
 
 
-def rebuild(store: Store, policy: Policy, now: datetime) -> tuple[int, int]:
+def rebuild(
+    store: Store, policy: Policy, now: datetime, on_batch: Callable[[], None] = lambda: None
+) -> tuple[int, int]:
     """Fold everything again from the facts. Returns (conversations, cases that changed).
 
-    The same facts and policy give the same cases, so that it changes nothing unless the code or the policy
-    did; counters are left as they are.
+    The same facts give the same cases, and the policies that held are facts too, so that it changes nothing
+    unless the code did; counters are left as they are. `on_batch` is called after each batch.
     """
+    policy = policy.remembering(store.policies())
     changed = conversations = 0
     for scope, (brand, connector) in store.scopes().items():
         after = ("", "")
@@ -78,6 +83,7 @@ def rebuild(store: Store, policy: Policy, now: datetime) -> tuple[int, int]:
             changed += folded.opened + folded.changed
             conversations += len(batch)
             after = batch[-1]
+            on_batch()
     return conversations, changed
 
 

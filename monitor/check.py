@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from alerts.contract import Channel
 from connectors.contract import Connector
+from monitor.calendars import week_lines
 from monitor.clock import Clock
 from monitor.config import Config
 from monitor.daemon import build_edges, build_policy
 from monitor.load import check_secrets
 from rules.alert import Alert, Stage, Trouble
+from rules.hours import Calendar
 from wire.errors import EdgeError
 from wire.secret import SecretMissing
 
@@ -32,6 +35,7 @@ def check_all(
     """Check everything that can be checked; `send` also says something over each channel."""
     findings = [Finding(str(path), True, f"{len(config.brands)} brands, {len(config.targets)} targets")]
     findings += [Finding("config", True, f"warning: {w}") for w in config.warnings]
+    findings += [f for calendar in config.calendars.values() for f in _check_calendar(calendar, clock.now())]
     problems = check_secrets(config)
     findings += [Finding("secret", False, str(p)) for p in problems]
     if problems:
@@ -52,6 +56,13 @@ def check_all(
         findings.append(_check_channel(name, channel, limit, clock.now(), send=send))
         channel.close()
     return findings
+
+
+def _check_calendar(calendar: Calendar, now: datetime) -> list[Finding]:
+    """The opening hours of the coming week, so that a person can see a mistake."""
+    today = now.astimezone(ZoneInfo(calendar.zone)).date()
+    what = f"calendar {calendar.name} ({calendar.zone})"
+    return [Finding(what, True, line) for line in week_lines(calendar, today)]
 
 
 def _check_connector(what: str, connector: Connector, limit: float) -> Finding:

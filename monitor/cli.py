@@ -200,6 +200,28 @@ def case(
             show_story(found, Console())
 
 
+@app.command()
+def explain(
+    id: CaseArgument,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    pretended_time: ClockOption = None,
+) -> None:
+    """Which target each clock of a case is held to, and why the ones above it are not for it."""
+    from monitor.act import find_case
+    from monitor.store.store import read_store
+    from monitor.views import explain_targets, show_explanation
+
+    with _open(config, pretended_time) as opened:
+        reader = read_store(opened.store_path)
+        row = find_case(reader, id)
+        found = explain_targets(reader, opened.policy, row)
+        if as_json:
+            print_line(json.dumps(found, ensure_ascii=False))
+        else:
+            show_explanation(row.case.id, found, Console())
+
+
 def _say(
     config: Path | None,
     pretended: str | None,

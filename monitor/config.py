@@ -13,7 +13,6 @@ from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import re2
 from pydantic import (
@@ -26,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.calendars import check_zone
+from rules.hours import Calendar
 from rules.meaning.contract import Priority
 from rules.meaning.patterns import make_matcher, pattern_from_mapping
 from rules.meaning.policy import USER_PATTERNS_MAX
@@ -35,22 +36,16 @@ from wire.durations import Duration
 from wire.exchange import check_proxy
 from wire.secret import Secret
 
-StageName = Literal["warning", "breach", "cleared", "trouble"]
-STAGES: tuple[StageName, ...] = ("warning", "breach", "cleared", "trouble")
+StageName = Literal["warning", "breach", "cleared", "spike", "trouble"]
+STAGES: tuple[StageName, ...] = ("warning", "breach", "cleared", "spike", "trouble")
+ALWAYS = "always"
+"""Names the calendar that is never closed, wherever one can be named."""
 
 
 class _Model(BaseModel):
     """Unknown keys are errors, so that a typing error is seen; nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError('expected a time zone such as "Europe/Berlin"') from None
-    return name
 
 
 def _regex(pattern: str) -> str:
@@ -117,7 +112,7 @@ def _from_second(value: timedelta) -> timedelta:
 
 
 def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | int) else value
 
 
 PositiveDuration = Annotated[Duration, AfterValidator(_from_second)]
@@ -126,6 +121,7 @@ Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_printable)
 ]
+Stars = Annotated[int, Field(ge=1, le=10)]
 UserPattern = Annotated[dict[str, Any], AfterValidator(_user_pattern)]
 
 
@@ -138,7 +134,7 @@ class MonitorConfig(_Model):
         description="Where the database and rotating tokens are kept; default: systemd's StateDirectory, "
         'else "state" beside this file.',
     )
-    time_zone: Annotated[str, AfterValidator(_zone)] = Field(
+    time_zone: Annotated[str, AfterValidator(check_zone)] = Field(
         default="UTC", description="The team's time zone, for times in alerts."
     )
     look_back: PositiveDuration = Field(
@@ -287,6 +283,26 @@ class TargetConfig(_Model):
         examples=["15m"],
         description="The promise: a person's first reply within this time of the post.",
     )
+    next_response: PositiveDuration | None = Field(
+        default=None,
+        examples=["30m"],
+        description="The promise each time the customer writes again after an answer; default: none.",
+    )
+    resolution: PositiveDuration | None = Field(
+        default=None,
+        examples=["2d"],
+        description="The promise that an operator's `resolve` keeps; default: none.",
+    )
+    resolution_pauses: bool = Field(
+        default=True,
+        description="The time in which the customer is waited for does not count towards the resolution.",
+    )
+    calendar: str = Field(
+        default=ALWAYS,
+        examples=["office"],
+        description="The opening hours in which these promises count: the name of a [calendars.NAME], or "
+        '"always".',
+    )
     no_target: bool = Field(default=False, description="These cases are promised nothing.")
     brand: str | None = Field(default=None, examples=["acme"], description="Only cases of this brand.")
     connector: str | None = Field(default=None, examples=["x"], description="Only cases on this platform.")
@@ -309,6 +325,15 @@ class TargetConfig(_Model):
     min_followers: int | None = Field(
         default=None, ge=0, examples=[10_000], description="Only authors with at least so many followers."
     )
+    language: Annotated[list[Phrase], BeforeValidator(_one_or_many), Field(min_length=1)] | None = Field(
+        default=None, examples=[["en", "de"]], description="Only these languages, by their codes."
+    )
+    topic: Annotated[list[Phrase], BeforeValidator(_one_or_many), Field(min_length=1)] | None = Field(
+        default=None, examples=[["refund"]], description="Only cases about one of these topics."
+    )
+    rating: Annotated[list[Stars], BeforeValidator(_one_or_many), Field(min_length=1)] | None = Field(
+        default=None, examples=[[1, 2]], description="Only reviews with one of these numbers of stars."
+    )
     needs_reply: Literal["yes", "any"] = Field(
         default="yes", description='"yes": only what needs a reply; "any": thanks and praise too.'
     )
@@ -318,7 +343,7 @@ class TargetConfig(_Model):
     repeat: PositiveDuration | None = Field(
         default=None,
         examples=["30m"],
-        description="A breach is said again at this interval until somebody takes it.",
+        description="A breach is said again at this interval (of the calendar) until somebody takes it.",
     )
     repeat_max: int = Field(default=3, ge=0, le=100, description="How many times at most.")
     gap: PositiveDuration = Field(
@@ -327,7 +352,8 @@ class TargetConfig(_Model):
 
     @model_validator(mode="after")
     def _whole(self) -> TargetConfig:
-        if self.no_target == (self.first_response is not None):
+        promised = (self.first_response, self.next_response, self.resolution) != (None, None, None)
+        if self.no_target == promised:
             raise ValueError('expected first_response = "15m", or no_target = true, and not both')
         return self
 
@@ -342,7 +368,93 @@ class TargetConfig(_Model):
             return False
         if (self.min_followers or 0) > (other.min_followers or 0):
             return False
+        for key in ("language", "topic", "rating"):
+            mine, theirs = getattr(self, key), getattr(other, key)
+            if mine is not None and (theirs is None or not set(theirs) <= set(mine)):
+                return False
         return self.needs_reply == "any" or other.needs_reply == "yes"
+
+
+class EscalationConfig(_Model):
+    """[[escalations]]: a step that tells others when a stage passes and nothing happens. It stops when
+    somebody takes the case, and when the customer waits no longer."""
+
+    name: Name = Field(examples=["team lead"], description="Its name in alerts, each once.")
+    channels: list[str] = Field(
+        min_length=1, examples=[["lead-mail"]], description="Who is told: names of [channels.NAME]."
+    )
+    after: Literal["warning", "breach"] = Field(
+        default="breach", description="The stage that it follows: the last warning, or the breach."
+    )
+    delay: Duration = Field(
+        default=timedelta(0),
+        examples=["15m"],
+        description="How long after it, counted in the target's calendar.",
+    )
+    repeat: PositiveDuration | None = Field(
+        default=None, examples=["30m"], description="Said again at this interval; default: it is not."
+    )
+    limit: int = Field(default=1, ge=1, le=100, description="How many times in all.")
+    brands: list[str] | None = Field(
+        default=None, min_length=1, examples=[["acme"]], description="Only cases of these brands."
+    )
+    targets: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        examples=[["public complaint"]],
+        description="Only cases that are held to these targets.",
+    )
+    clocks: list[Literal["first_response", "next_response", "resolution"]] | None = Field(
+        default=None, min_length=1, examples=[["first_response"]], description="Only these clocks."
+    )
+    min_priority: Priority = Field(default=Priority.LOW, description="Only cases at least so urgent.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> EscalationConfig:
+        if self.limit > 1 and self.repeat is None:
+            raise ValueError('limit: more than 1 needs an interval, such as repeat = "30m"')
+        if self.repeat is not None and self.limit == 1:
+            raise ValueError("repeat: expected a limit above 1 with it, such as limit = 3")
+        return self
+
+
+class StormsConfig(_Model):
+    """[storms]: when many cases are late at once, people get one message that is brought up to date."""
+
+    enabled: bool = Field(default=True, description="Make one message of many.")
+    cases: int = Field(
+        default=10,
+        ge=1,
+        le=100_000,
+        description="A storm is more cases of a brand than this that reach a stage within `within`.",
+    )
+    within: PositiveDuration = Field(default=timedelta(minutes=10), description="The time that is looked at.")
+    over_after: PositiveDuration = Field(
+        default=timedelta(minutes=15),
+        description="It is over when no case reached a stage for so long; at least `within`.",
+    )
+    update_every: PositiveDuration = Field(
+        default=timedelta(seconds=60), description="Its message is brought up to date at most so often."
+    )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> StormsConfig:
+        if self.over_after < self.within:
+            raise ValueError("over_after: expected at least `within`, or one storm would begin the next")
+        return self
+
+
+class SpikesConfig(_Model):
+    """[spikes]: more complaints than usual at this hour, told before any target is broken."""
+
+    enabled: bool = Field(default=True, description="Watch for them.")
+    window: PositiveDuration = Field(
+        default=timedelta(minutes=10), description="The time in which complaints are counted."
+    )
+    at_least: int = Field(default=15, ge=2, le=100_000, description="Fewer complaints are never a spike.")
+    times: float = Field(
+        default=5.0, gt=1, le=1000, description="So many times what is usual at this hour of the week."
+    )
 
 
 class AlertsConfig(_Model):
@@ -385,6 +497,12 @@ class RoutingConfig(_Model):
         description="Only about these brands; default: all.",
     )
     min_priority: Priority = Field(default=Priority.LOW, description="Only about cases at least so urgent.")
+    hours: str = Field(
+        default=ALWAYS,
+        examples=["waking"],
+        description="A calendar outside of which this channel is quiet: what is due then is told when it "
+        "opens, if it is still true.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +515,7 @@ class ChannelConfig:
     brands: tuple[str, ...] | None
     min_priority: Priority
     settings: Any
+    hours: str = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,9 +542,13 @@ class Config:
     heartbeat: HeartbeatConfig
     rules: RulesConfig
     alerts: AlertsConfig
+    storms: StormsConfig
+    spikes: SpikesConfig
     brands: Mapping[str, BrandConfig]
     targets: tuple[TargetConfig, ...]
     channels: Mapping[str, ChannelConfig]
+    calendars: Mapping[str, Calendar]
+    escalations: tuple[EscalationConfig, ...]
     all_accounts: tuple[AccountConfig, ...]
     warnings: tuple[str, ...] = ()
     file: str = "monitor.toml"

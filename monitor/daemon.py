@@ -28,6 +28,7 @@ import alerts
 import connectors
 from alerts.contract import Channel, ChannelSurroundings
 from connectors.contract import Connector, Surroundings
+from monitor.act import rebuild
 from monitor.clock import Clock
 from monitor.config import Config
 from monitor.core import LOOK_EVERY_SECONDS, Core
@@ -54,6 +55,8 @@ STOP_SECONDS_MAX = 25.0
 READY_WITHIN_SECONDS = 3 * LOOK_EVERY_SECONDS
 LEASE_MARGIN_SECONDS = 15.0
 FOLD_BATCH = 200
+FOLDED_BY = "2"
+"""Goes up when the fold comes to know more: the first start after that folds everything again."""
 
 log = structlog.get_logger()
 
@@ -118,6 +121,7 @@ def build_policy(config: Config, edges: Edges) -> Policy:
         load_packs(),
         {name: channel.recipient for name, channel in edges.channels.items()},
         policy_json(config),
+        [name for name, channel in edges.channels.items() if channel.updates],
     )
     look_ups = frozenset(
         (brand, name)
@@ -171,6 +175,9 @@ class Daemon:
             with store.transaction("start"):
                 given_back = store.outbox.give_back(now)
                 changed = store.keep_policy(policy.stored, now)
+                store.set_mark("started_at", now.isoformat())
+            policy = self._core.policy = policy.remembering(store.policies())
+            bring_up_to_date(store, policy, now)
             register(store, edges, now)
             if changed:
                 refold_open(store, policy, now)
@@ -356,7 +363,7 @@ class Daemon:
         with store.transaction("reload"):
             changed = store.keep_policy(policy.stored, now)
             store.outbox.give_back(now)
-        self._core.policy = policy
+        policy = self._core.policy = policy.remembering(store.policies())
         register(store, edges, now)
         if changed:
             refold_open(store, policy, now)
@@ -374,12 +381,28 @@ def register(store: Store, edges: Edges, now: datetime) -> None:
                 )
 
 
+def bring_up_to_date(store: Store, policy: Policy, now: datetime) -> None:
+    """Fold everything again where an earlier version folded it: it knew less. No figure is counted anew."""
+    if store.mark("folded_by") == FOLDED_BY:
+        return
+    log.info("folding every case again, once, for this version")
+    conversations, changed = rebuild(store, policy, now, _still_here)
+    with store.transaction("mark"):
+        store.set_mark("folded_by", FOLDED_BY)
+    log.info("folded", conversations=conversations, changed=changed)
+
+
+def _still_here() -> None:
+    """Many cases take a while, and that is no hang."""
+    notify("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000")
+
+
 def refold_open(store: Store, policy: Policy, now: datetime) -> None:
     """Open cases take the new targets; closed ones keep what they had."""
     scopes = store.scopes()
     places = store.cases.open_places()
     for start in range(0, len(places), FOLD_BATCH):
-        notify("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000")  # many cases take a while, and that is no hang
+        _still_here()
         with store.transaction("refold"):
             for scope, conversation, customer in places[start : start + FOLD_BATCH]:
                 place = Place(*scopes[scope], conversation, customer)

@@ -14,12 +14,12 @@ from typing import Any
 
 from alerts.contract import Channel, Receipt
 from monitor.policy import Policy
-from monitor.store.outbox import Row
+from monitor.store.outbox import Row, State
 from monitor.store.store import Store
 from monitor.telling import case_of, make_alert
 from monitor.watch import alert_key, said_of
 from rules.alert import Alert, Stage
-from rules.decisions import Owed, Said, superseded
+from rules.decisions import CLAIMS, Owed, superseded
 from rules.meaning.contract import Priority
 from rules.routes import route
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -74,10 +74,12 @@ def lease(
     Committed before anything is sent, so that a crash finds that it may have been.
     """
     dropped = 0
+    if opens_at(policy, channel, now) > now:
+        return None, 0
     with store.transaction("lease"):
         for row in store.outbox.due(channel, now, LOOK_AHEAD):
             try:
-                why_not, previous = _recheck(store, row, now)
+                why_not, previous = _recheck(store, policy, row, now)
                 alert = make_alert(store, policy, row, now) if why_not is None else None
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 # One row that cannot be read must not hold the channel up: it is a dead letter, and told.
@@ -96,7 +98,19 @@ def lease(
     return None, dropped
 
 
-def _recheck(store: Store, row: Row, now: datetime) -> tuple[str | None, Receipt | None]:
+def opens_at(policy: Policy, channel: str, now: datetime) -> datetime:
+    """When the channel may speak: now, or at the end of its quiet hours."""
+    hours = policy.hours.get(channel)
+    return now if hours is None else hours.next_open(now) or now
+
+
+def next_due(store: Store, policy: Policy, channel: str, now: datetime) -> datetime | None:
+    """When the channel's next row may be sent; None: there is none."""
+    due = store.outbox.next_due(channel)
+    return None if due is None else opens_at(policy, channel, max(due, now))
+
+
+def _recheck(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[str | None, Receipt | None]:
     """Whether a row is still to be sent (None) or why not; and the last receipt of its subject."""
     held = case_of(store, row)
     if row.about is None:
@@ -105,13 +119,20 @@ def _recheck(store: Store, row: Row, now: datetime) -> tuple[str | None, Receipt
         return "its case is no more", None
     else:
         earlier = said_of(store, held.scope, held.case)
-    mine = [r for r in earlier if (r.channel, r.recipient) == (row.channel, row.recipient) and r.pk < row.pk]
+    same = [r for r in earlier if (r.channel, r.recipient) == (row.channel, row.recipient)]
+    mine = [r for r in same if r.pk < row.pk]
     receipts = [r.receipt for r in mine if r.receipt is not None]
     previous = _receipt(receipts[-1]) if receipts else None
     if row.about is None:
         return None, previous
-    told = any(r.said.told and r.stage in (Stage.WARNING, Stage.BREACH) for r in mine)
-    return superseded(held.case if held else None, row.said, told, now), previous
+    told = any(r.said.told and r.stage in CLAIMS and r.said.of == row.said.of for r in mine)
+    why_not = superseded(held.case if held else None, row.said, told, now, policy.manner)
+    if why_not is None and row.stage in CLAIMS:
+        # After quiet hours, or an outage of the channel, only the latest of what waited is news.
+        later = [r for r in same if r.pk > row.pk and r.said.pending and r.said.of == row.said.of]
+        if any(r.stage in CLAIMS for r in later):
+            why_not = "a later stage is said instead"
+    return why_not, previous
 
 
 def send(channel: Channel, leased: Leased, time_limit: float) -> Sent:
@@ -136,7 +157,7 @@ def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: floa
             store.figures.count("alerts_ended", channel=row.channel, outcome="delivered")
             seconds = max(0.0, (now - row.created_at).total_seconds())
             store.figures.observe("alert_delivery_seconds", seconds, DELIVERY_BUCKETS, channel=row.channel)
-            return Dispatched("delivered", store.outbox.next_due(row.channel), key=row.key)
+            return Dispatched("delivered", next_due(store, policy, row.channel, now), key=row.key)
         detail = str(error) if error is not None else "no receipt and no reason"
         too_old = now - row.created_at > GIVE_UP_AFTER
         if isinstance(error, RetryAt | Malformed) and not too_old:
@@ -144,9 +165,9 @@ def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: floa
             unknown = isinstance(error, RetryAt) and error.accepted_unknown
             store.outbox.retry(row, at, detail, now, maybe_told=unknown)
             store.figures.count("alert_retries", channel=row.channel)
-            return Dispatched("retry", store.outbox.next_due(row.channel), key=row.key, detail=detail)
+            return Dispatched("retry", next_due(store, policy, row.channel, now), key=row.key, detail=detail)
         _bury(store, policy, row, detail, now)
-        return Dispatched("dead", store.outbox.next_due(row.channel), key=row.key, detail=detail)
+        return Dispatched("dead", next_due(store, policy, row.channel, now), key=row.key, detail=detail)
 
 
 def dispatch_once(
@@ -162,7 +183,7 @@ def dispatch_once(
     """Send one row of a channel, from leasing to recording."""
     leased, dropped = lease(store, policy, name, now, lease_seconds)
     if leased is None:
-        return Dispatched("idle", store.outbox.next_due(name), dropped)
+        return Dispatched("idle", next_due(store, policy, name, now), dropped)
     return record(store, policy, send(channel, leased, time_limit), now)
 
 
@@ -205,10 +226,10 @@ def _tell_elsewhere(store: Store, policy: Policy, row: Row, detail: str, now: da
             key=alert_key(subject, owed, other.channel, other.recipient),
             subject=subject,
             about=None,
-            said=Said(owed.stage, owed.cycle, owed.repeat, owed.moment, told=False, pending=True),
+            owed=owed,
             channel=other.channel,
             recipient=other.recipient,
             body=words,
             now=now,
-            shadow=policy.shadow,
+            state=State.SHADOW if policy.shadow else State.PENDING,
         )

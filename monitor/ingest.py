@@ -145,7 +145,7 @@ class _Intake:
             if stored is None:
                 known[own] = self._insert(message, known.get(parent) if parent else None)
             else:
-                known[own] = self._unite(message, stored)
+                known[own] = self._unite(message, stored, known.get(parent) if parent else None)
             if message.aliases:
                 fresh = self.messages.add_aliases(own, message.aliases)
                 self._new_ids.extend([own] if fresh else [])
@@ -221,7 +221,7 @@ class _Intake:
             not message.inbound,
         )
 
-    def _unite(self, message: Message, stored: Stored) -> Stored:
+    def _unite(self, message: Message, stored: Stored, parent: Stored | None) -> Stored:
         """Another sighting of a known message: perhaps another revision, perhaps its end."""
         self.messages.unite_sighting(stored, self.arrival.source)
         if message.deleted_at is not None and stored.deleted_at is None:
@@ -233,7 +233,11 @@ class _Intake:
             if message.deleted_at is not None:
                 return stored  # platforms empty the text of what is deleted; we keep the last one
             edited_at = self.now  # changed without a word (Reddit's first minutes): when we noticed
-        verdict, _ = self._judge(message, None) if message.text != stored.text else (stored.verdict, False)
+        verdict, addressed = stored.verdict, False
+        if message.text != stored.text:
+            verdict, addressed = self._judge(message, parent)
+        if addressed:  # whoever named the brand once has spoken to it, whichever text came in first
+            self.messages.mark_addressed(stored.pk)
         self.taken.edited += 1
         if stored.customer is not None:
             self.touched.add((stored.conversation, stored.customer))

@@ -19,22 +19,28 @@ from pydantic import BaseModel, ValidationError
 
 import alerts
 import connectors
+from monitor.calendars import CalendarConfig, make_calendar
 from monitor.config import (
+    ALWAYS,
     STAGES,
     AccountConfig,
     AlertsConfig,
     BrandConfig,
     ChannelConfig,
     Config,
+    EscalationConfig,
     HeartbeatConfig,
     HttpConfig,
     MonitorConfig,
     RoutingConfig,
     RulesConfig,
+    SpikesConfig,
+    StormsConfig,
     TargetConfig,
     WebConfig,
 )
 from monitor.places import KeyPath, key_lines, say_key
+from rules.hours import Calendar, calendar_to_mapping
 from wire.secret import Secret, SecretMissing
 
 FILE_BYTES_MAX = 1_000_000
@@ -45,8 +51,10 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "heartbeat": HeartbeatConfig,
     "rules": RulesConfig,
     "alerts": AlertsConfig,
+    "storms": StormsConfig,
+    "spikes": SpikesConfig,
 }
-_TOP = (*_SECTIONS, "brands", "targets", "channels")
+_TOP = (*_SECTIONS, "brands", "calendars", "targets", "escalations", "channels")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _NAMED = re.compile(r"(?P<name>[a-z_0-9]+)(?:\[(?P<number>\d+)\])?: (?P<rest>.+)", re.DOTALL)
@@ -128,8 +136,10 @@ class _Loading:
         sections = {n: self._validate(model, self._raw.get(n, {}), (n,)) for n, model in _SECTIONS.items()}
         sections["http"] = self._with_ca_file(sections["http"])
         brands, accounts = self._brands()
-        targets = self._targets(brands)
-        channels = self._channels(brands)
+        calendars = self._calendars("UTC" if sections["monitor"] is None else sections["monitor"].time_zone)
+        targets = self._targets(brands, calendars)
+        channels = self._channels(brands, calendars)
+        escalations = self._escalations(brands, targets, channels)
         if self._blamed:
             raise ConfigError(self._problems())
         config = Config(
@@ -137,6 +147,8 @@ class _Loading:
             brands=brands,
             targets=tuple(targets),
             channels=channels,
+            calendars=calendars,
+            escalations=tuple(escalations),
             all_accounts=tuple(accounts),
             file=str(self._path),
         )
@@ -237,7 +249,57 @@ class _Loading:
             labels.add(label)
             yield AccountConfig(brand, connector, label, handle, settings, say_key(where))
 
-    def _targets(self, brands: Collection[str]) -> list[TargetConfig]:
+    def _calendars(self, default_zone: str) -> dict[str, Calendar]:
+        found: dict[str, Calendar] = {}
+        for name, body, where in self._tables("calendars"):
+            if name == ALWAYS:
+                self._blame(where, f'"{ALWAYS}" is the calendar that is never closed; expected another name')
+            settings = self._validate(CalendarConfig, body, where)
+            if settings is None:
+                continue
+            try:
+                found[name] = make_calendar(name, settings, default_zone)
+            except ValueError as error:
+                self._blame(where, str(error))
+        return found
+
+    def _known_calendar(self, name: str, calendars: Collection[str], where: KeyPath) -> None:
+        """Blame a calendar that is not there, or is there and wrong: one word for each mistake."""
+        if name not in {ALWAYS, *calendars, *self._raw.get("calendars", {})}:
+            self._blame(where, _unknown(name, {ALWAYS, *calendars}, "calendar"))
+
+    def _escalations(
+        self,
+        brands: Collection[str],
+        targets: Sequence[TargetConfig],
+        channels: Collection[str],
+    ) -> list[EscalationConfig]:
+        rows = self._raw.get("escalations", [])
+        if not isinstance(rows, list):
+            self._blame(("escalations",), "expected tables such as [[escalations]]")
+            return []
+        found: list[EscalationConfig] = []
+        known_channels = {*channels, *self._raw.get("channels", {})}
+        for number, row in enumerate(rows):
+            where: KeyPath = ("escalations", number)
+            step = self._validate(EscalationConfig, row, where)
+            if step is None:
+                continue
+            if step.name in {s.name for s in found}:
+                self._blame((*where, "name"), f"{step.name!r} is the name of another step")
+            lists = (
+                ("channels", step.channels, known_channels, "channel"),
+                ("brands", step.brands, brands, "brand"),
+                ("targets", step.targets, [t.name for t in targets], "target"),
+            )
+            for key, words, known, what in lists:
+                for at, word in enumerate(words or ()):
+                    if word not in known:
+                        self._blame((*where, key, at), _unknown(word, known, what))
+            found.append(step)
+        return found
+
+    def _targets(self, brands: Collection[str], calendars: Collection[str]) -> list[TargetConfig]:
         rows = self._raw.get("targets")
         if rows is None:
             return [TargetConfig.model_validate(row) for row in tomllib.loads(template())["targets"]]
@@ -254,10 +316,11 @@ class _Loading:
             for key, known in (("brand", brands), ("connector", connectors.REGISTRY)):
                 if getattr(target, key) is not None and getattr(target, key) not in known:
                     self._blame(("targets", number, key), _unknown(getattr(target, key), known, key))
+            self._known_calendar(target.calendar, calendars, ("targets", number, "calendar"))
             found.append(target)
         return found
 
-    def _channels(self, brands: Collection[str]) -> dict[str, ChannelConfig]:
+    def _channels(self, brands: Collection[str], calendars: Collection[str]) -> dict[str, ChannelConfig]:
         found: dict[str, ChannelConfig] = {}
         for name, body, where in self._tables("channels"):
             kind = body.get("type")
@@ -279,9 +342,12 @@ class _Loading:
                     self._blame((*where, "brands", number), _unknown(brand, brands, "brand"))
             if routing is None or settings is None:
                 continue
+            self._known_calendar(routing.hours, calendars, (*where, "hours"))
             stages = [*routing.stages, *(["corrected"] if "cleared" in routing.stages else [])]
             only = None if routing.brands is None else tuple(routing.brands)
-            found[name] = ChannelConfig(name, kind, tuple(stages), only, routing.min_priority, settings)
+            found[name] = ChannelConfig(
+                name, kind, tuple(stages), only, routing.min_priority, settings, routing.hours
+            )
         return found
 
 
@@ -478,26 +544,27 @@ def policy_json(config: Config) -> str:
     secret is in it."""
     return json.dumps(
         {
-            "brands": {name: _plain(brand) for name, brand in config.brands.items()},
-            "rules": _plain(config.rules),
-            "alerts": _plain(config.alerts),
-            "targets": [_plain(target) for target in config.targets],
+            "brands": {name: plain(brand) for name, brand in config.brands.items()},
+            "rules": plain(config.rules),
+            "alerts": plain(config.alerts),
+            "targets": [plain(target) for target in config.targets],
+            "calendars": {name: calendar_to_mapping(c) for name, c in config.calendars.items()},
         },
         sort_keys=True,
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     return value
 
 

@@ -87,6 +87,16 @@ STORED: Mapping[str, MetricDoc] = {
         "brand connector target",
         "Time from a case's first message to the first answer by a person; answered cases only.",
     ),
+    "next_response_seconds": _histogram(
+        "next_response_seconds",
+        "brand connector target",
+        "Time from the oldest message that nobody had answered to the next answer by a person.",
+    ),
+    "resolution_seconds": _histogram(
+        "resolution_seconds",
+        "brand connector target",
+        "Time from a case's first message until it was first resolved, less the pauses its target allows.",
+    ),
     "answers_seen_late_seconds": _counter(
         "answers_seen_late_seconds",
         "brand connector target",
@@ -105,8 +115,8 @@ STORED: Mapping[str, MetricDoc] = {
     ),
     "breaches": _counter(
         "breaches",
-        "brand connector target priority",
-        "Cases whose due time passed before a person had answered.",
+        "brand connector target priority clock",
+        "Waits whose due time passed before they ended, by clock.",
     ),
     "messages": _counter("messages", "brand connector account", "New messages that were stored."),
     "messages_rejected": _counter(
@@ -138,6 +148,10 @@ STORED: Mapping[str, MetricDoc] = {
     "false_alerts": _counter(
         "false_alerts", "brand connector", "Alerts that proved false later and were corrected."
     ),
+    "storms": _counter(
+        "storms", "brand", "Storms: many cases reached a stage at once, and one message said so."
+    ),
+    "spikes": _counter("spikes", "brand", "Spikes: complaints were unusually many for that hour."),
     "alerts_muted": _counter("alerts_muted", "brand", "Looks at a case at which a mute kept an alert back."),
     "operator_actions": _counter("operator_actions", "action brand", "Words of operators about cases."),
 }
@@ -209,6 +223,10 @@ METRICS: tuple[MetricDoc, ...] = (
     *(BUILD, LAG, LOOP, RELOADS, LOADED, POLL),
 )
 """Every metric of ours. The libraries' own `process_…` and `python_…` come beside them."""
+
+
+_WAITS = ("first_response_seconds", "next_response_seconds", "resolution_seconds")
+"""The histograms of customers' waits, which have every target as an exact edge."""
 
 
 class BadRow(ValueError):
@@ -355,7 +373,7 @@ class StoreCollector(Collector):
             except BadRow as error:
                 self._failed("counters", error)
         edges_of = {
-            STORED["first_response_seconds"].name: self._response_buckets(),
+            **dict.fromkeys((STORED[name].name for name in _WAITS), self._response_buckets()),
             STORED["alert_delivery_seconds"].name: DELIVERY_BUCKETS,
         }
         return list(histograms.families(edges_of))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from monitor.policy import Policy
 from monitor.store.cases import Row as CaseRow
 from monitor.store.outbox import Row as OutboxRow
 from monitor.store.store import Reader
-from rules.alert import Alert, CaseFacts, Stage, Trouble
-from rules.case import Case, Status
+from monitor.store.surges import Kind, Surge
+from monitor.surges import cases_of, count_cases
+from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
+from rules.case import Case, Clock, ClockName, Status
+from rules.decisions import Owed
+from rules.storms import common_words, worst
 from wire.durations import say_duration
 
 
@@ -27,23 +31,27 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
     held = case_of(reader, row)
     if row.about is not None and held is None:
         raise LookupError(f"no case holds message {row.about.message}")
-    return Alert(
-        key=row.key,
-        subject=row.subject,
-        stage=row.stage,
-        at=now,
-        repeat=row.repeat,
-        case=None if held is None else make_facts(reader, policy, held, row.body.get("caveats", ())),
-        trouble=make_trouble(reader, row, now) if held is None else None,
-    )
+    alert = Alert(row.key, row.subject, row.stage, now, row.owed.repeat, step=row.owed.step)
+    if held is not None:
+        return replace(alert, case=make_facts(reader, policy, held, row.owed))
+    if "surge" not in row.body:
+        return replace(alert, trouble=make_trouble(reader, row, now))
+    surge = reader.surges.get(row.body["surge"])
+    if surge is None:
+        raise LookupError(f"no storm or spike has the number {row.body['surge']}")
+    if surge.kind is Kind.SPIKE:
+        return replace(alert, spike=make_spike(policy, surge))
+    return replace(alert, storm=make_storm(reader, policy, surge))
 
 
-def make_facts(reader: Reader, policy: Policy, row: CaseRow, caveats: Any = ()) -> CaseFacts:
-    """What an alert says about a case."""
+def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed) -> CaseFacts:
+    """What an alert says about one clock of a case."""
     case = row.case
+    clock = case.clock(owed.clock, owed.cycle) or case.latest
     messages = reader.messages(row.scope)
-    message = messages.read(case.waiting_message_id or case.first_message_id)
-    shown = case.public or policy.show_dm_text
+    standing = case.waiting_message_id if clock is case.wait else None
+    message = messages.read(standing or clock.message_id)
+    shown = policy.show_dm_text or (message is not None and message.public)
     name = f"@{case.customer_handle}" if case.customer_handle else None
     return CaseFacts(
         case_id=case.id,
@@ -59,26 +67,86 @@ def make_facts(reader: Reader, policy: Policy, row: CaseRow, caveats: Any = ()) 
         reasons=case.reasons,
         complaint=case.complaint,
         priority=case.priority,
-        waiting_since=case.waiting_since or case.opened_at,
-        target_name=case.target or "",
-        target_seconds=case.target_seconds or 0.0,
-        due_at=case.due_at or case.opened_at,
+        waiting_since=clock.started_at,
+        target_name=clock.target or "",
+        target_seconds=clock.target_seconds or 0.0,
+        due_at=clock.due_at or clock.started_at,
         url=message.url if message is not None else None,
-        caveats=tuple(caveats),
+        caveats=owed.caveats,
         assignee=case.assignee,
         acknowledged_by=case.acknowledged_by,
-        outcome=outcome_of(case),
-        answered_at=case.first_response.at if case.first_response is not None else None,
+        outcome=outcome_of(case, clock),
+        answered_at=clock.stopped_at if clock.ending is Status.ANSWERED else None,
+        clock=clock.name,
+        unknown_since=owed.unknown_since,
+        calendar=clock.calendar,
     )
 
 
-def outcome_of(case: Case) -> str | None:
-    """How the wait ended, in plain words; None while it goes on."""
-    by = case.stopped_by
-    if case.status is Status.WAITING:
+def make_storm(reader: Reader, policy: Policy, surge: Surge) -> Storm:
+    """What a storm's message says, as of now."""
+    rows = cases_of(reader, surge)
+    reached, waiting, answered = count_cases([row.case for row in rows])
+    scopes = {row.case.id: row.scope for row in rows}
+    texts = []
+    for row in rows:
+        message = reader.messages(row.scope).read(row.case.first_message_id)
+        if message is not None and (message.public or policy.show_dm_text):
+            texts.append(message.text)
+    brand = policy.brand(surge.brand)
+    own_names = {brand.name, brand.title, *brand.meaning.keywords, *brand.meaning.handles}
+    return Storm(
+        brand=brand.title,
+        connectors=tuple(sorted({row.case.place.connector for row in rows})),
+        since=surge.since,
+        reached=reached,
+        waiting=waiting,
+        answered=answered,
+        worst=tuple(_storm_case(reader, scopes[case.id], case) for case in worst([row.case for row in rows])),
+        words=common_words(texts, {word.lower() for name in own_names for word in name.split()}),
+        over_at=surge.over_at,
+    )
+
+
+def _storm_case(reader: Reader, scope: int, case: Case) -> StormCase:
+    message = reader.messages(scope).read(case.waiting_message_id or case.first_message_id)
+    return StormCase(
+        case_id=case.id,
+        customer=f"@{case.customer_handle}" if case.customer_handle else case.place.customer,
+        connector=case.place.connector,
+        priority=case.priority,
+        waiting_since=case.waiting_since or case.opened_at,
+        due_at=case.due_at,
+        url=message.url if message is not None else None,
+    )
+
+
+def make_spike(policy: Policy, surge: Surge) -> Spike:
+    """What the message about a spike says, as it was found."""
+    window_seconds = policy.spike.window_seconds if policy.spike is not None else 0.0
+    return Spike(
+        brand=policy.brand(surge.brand).title,
+        count=surge.body["count"],
+        window_seconds=window_seconds,
+        usual=surge.body["usual"],
+        since=surge.since,
+    )
+
+
+def outcome_of(case: Case, clock: Clock | None = None) -> str | None:
+    """How a wait of it ended (None: the latest response), in plain words; None while it goes on."""
+    clock = clock or case.latest
+    by = clock.stopped_by
+    if clock.runs:
+        if case.status is Status.NOT_NEEDED:
+            return "it needs no reply after all"
+        if clock.name is ClockName.RESOLUTION and case.status is not Status.WAITING:
+            return "nobody has written any more"
         return None
-    if case.status is Status.ANSWERED:
-        seconds = case.first_response_seconds or 0.0
+    if clock.ending is Status.ANSWERED:
+        seconds = clock.seconds or 0.0
+        if clock is case.first:
+            seconds = case.first_response_seconds or seconds
         return (
             f"answered after {say_duration(seconds)} by @{by}"
             if by
@@ -90,13 +158,13 @@ def outcome_of(case: Case) -> str | None:
         Status.RESOLVED: f"resolved by {by}",
         Status.IGNORED: f"{by} says that it needs no reply",
         Status.ANSWERED_ELSEWHERE: f"answered elsewhere, says {by}",
-    }[case.status]
+    }[clock.ending or case.status]
 
 
 def make_trouble(reader: Reader, row: OutboxRow, now: datetime) -> Trouble:
     """What the row says about ourselves."""
     words = row.body
-    since = datetime.fromisoformat(words["since"]) if words.get("since") else row.moment
+    since = datetime.fromisoformat(words["since"]) if words.get("since") else row.owed.moment
     if "title" in words:
         return Trouble(words["title"], words["detail"], since, what_to_do=words["what_to_do"])
     scope = reader.scope(words["brand"], words["connector"])
@@ -109,7 +177,7 @@ def make_trouble(reader: Reader, row: OutboxRow, now: datetime) -> Trouble:
         for s in reader.streams.all()
         if (s.scope, s.account) == (scope, words["account"]) and s.error is not None
     ]
-    detail = "; ".join(failing) or "its streams fail"
+    detail = "; ".join(failing) or "it answers, and we do not catch up with what was written"
     if words.get("refused"):
         return Trouble(
             f"{where} refuses us",

@@ -23,10 +23,14 @@ from monitor.policy import Policy
 from monitor.store.messages import read_messages
 from monitor.store.store import Reader, Store
 from monitor.watch import watch_once
-from rules.case import Case, Status
+from rules.case import Case, Clock
+from rules.decisions import running_clocks
 from rules.message import Author, Kind, Message
 
 BATCH = 200
+AFTERWARDS = timedelta(days=2)
+"""Pretended time goes on for so long after the last message."""
+
 LINE_BYTES_MAX = 1_000_000
 PROBLEMS_KEPT_MAX = 1000
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -250,6 +254,10 @@ def replay(
     been said when stands in the outbox, never to be sent.
     """
     done = Replayed(problems=[])
+    with store.transaction("replay"):
+        if store.policy() is None:  # a file of its own: it is judged by this config from now on
+            store.keep_policy(policy.stored, now)
+    policy = policy.remembering(store.policies())
     messages = _read(lines, done, on_line)
     if with_alerts:
         _walk(store, policy, sorted(messages, key=lambda m: m.created_at), done)
@@ -307,24 +315,31 @@ def _take(
 def _walk(store: Store, policy: Policy, messages: Sequence[Message], done: Replayed) -> None:
     """Step through pretended time, from message to message and deadline to deadline."""
     shadowed = policy.as_seen_by_replay()
+    again: datetime | None = None
     for message in messages:
-        _watch_until(store, shadowed, message.created_at, done)
+        again = _watch_until(store, shadowed, message.created_at, again, done)
         _take(store, shadowed, [message], message.created_at, None, done)
     if messages:
-        _watch_until(store, shadowed, messages[-1].created_at + timedelta(days=2), done)
+        _watch_until(store, shadowed, messages[-1].created_at + AFTERWARDS, again, done)
 
 
-def _watch_until(store: Store, policy: Policy, until: datetime, done: Replayed) -> None:
-    while (due := store.cases.next_look()) is not None and due <= until:
-        done.alerts += watch_once(store, policy, due).said
+def _watch_until(
+    store: Store, policy: Policy, until: datetime, again: datetime | None, done: Replayed
+) -> datetime | None:
+    """Look at every deadline up to then. `again`: when the last look wanted another. Returns that anew."""
+    while True:
+        due = min((t for t in (store.cases.next_look(), again) if t is not None), default=None)
+        if due is None or due > until:
+            return again
+        watched = watch_once(store, policy, due)
+        done.alerts += watched.said
+        again = watched.next_look
 
 
 def case_to_row(case: Case, now: datetime) -> dict[str, Any]:
     """One case, as `export cases` and `--json` write it. A wait that runs is breached if it is past due."""
     first = case.first_response
-    breached_at = case.breached_at
-    if case.status is Status.WAITING and case.due_at is not None and case.due_at < now:
-        breached_at = case.due_at
+    held = case.first
     return {
         "id": case.id,
         "connector": case.place.connector,
@@ -349,15 +364,48 @@ def case_to_row(case: Case, now: datetime) -> dict[str, Any]:
         "addressed": case.addressed,
         "public": case.public,
         "priority": case.priority.value,
-        "target": case.target,
-        "target_seconds": case.target_seconds,
-        "due_at": say_time(case.due_at),
-        "breached_at": say_time(breached_at),
+        "topics": list(case.topics),
+        "target": held.target,
+        "target_seconds": held.target_seconds,
+        "calendar": held.calendar,
+        "due_at": say_time(held.due_at),
+        "breached_at": say_time(_breached_at(held, case, now)),
         "waiting_since": say_time(case.waiting_since),
         "historic": case.historic,
         "assignee": case.assignee,
         "acknowledged_by": case.acknowledged_by,
+        "first_resolution_seconds": case.first_resolution_seconds,
+        "full_resolution_seconds": case.full_resolution_seconds,
+        "closes_at": say_time(case.closes_at),
+        "clocks": [clock_to_row(clock, case, now) for clock in case.all_clocks],
     }
+
+
+def clock_to_row(clock: Clock, case: Case, now: datetime) -> dict[str, Any]:
+    """One clock of a case."""
+    return {
+        "clock": clock.name.value,
+        "cycle": clock.cycle,
+        "message_id": clock.message_id,
+        "started_at": say_time(clock.started_at),
+        "stopped_at": say_time(clock.stopped_at),
+        "stopped_by": clock.stopped_by,
+        "ending": None if clock.ending is None else clock.ending.value,
+        "seconds": clock.seconds,
+        "answer_message_id": clock.answer_id,
+        "target": clock.target,
+        "target_seconds": clock.target_seconds,
+        "calendar": clock.calendar,
+        "due_at": say_time(clock.due_at),
+        "breached_at": say_time(_breached_at(clock, case, now)),
+    }
+
+
+def _breached_at(clock: Clock, case: Case, now: datetime) -> datetime | None:
+    """When its promise was broken. A wait that runs is breached if it is past due."""
+    if clock.due_at is not None and clock.due_at < now and clock in running_clocks(case, now):
+        return clock.due_at
+    return clock.breached_at
 
 
 def export_rows(reader: Reader, what: str, now: datetime) -> Iterator[dict[str, Any]]:

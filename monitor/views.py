@@ -22,7 +22,7 @@ from monitor.telling import outcome_of
 from monitor.transfer import case_to_row, say_time
 from monitor.watch import said_of
 from rules.case import Status
-from rules.targets import Traits, explain
+from rules.fold import explain_clocks
 from wire.durations import say_duration
 from wire.redact import inert
 
@@ -130,7 +130,8 @@ def story(reader: Reader, policy: Policy, row: Row, now: datetime) -> dict[str, 
     place = case.place
     messages = reader.messages(row.scope)
     told = []
-    for part in sorted(messages.parts(place.conversation, place.customer), key=lambda p: p.created_at):
+    threads = messages.threads_of(place.conversation, place.customer)
+    for part in sorted(messages.parts(threads, place.customer), key=lambda p: p.created_at):
         message = messages.read(part.id)
         shown = part.public or policy.show_dm_text
         told.append(
@@ -145,25 +146,13 @@ def story(reader: Reader, policy: Policy, row: Row, now: datetime) -> dict[str, 
                 "id": part.id,
             }
         )
-    traits = Traits(
-        place.brand,
-        place.connector,
-        case.account,
-        case.public,
-        case.kind,
-        case.complaint,
-        case.addressed,
-        case.needs_reply,
-        case.priority,
-        case.followers,
-    )
     return {
         **case_to_row(case, now),
         "outcome": outcome_of(case),
         "waits_seconds": (now - case.waiting_since).total_seconds() if case.waiting_since else None,
-        "warnings": [{"share": share, "at": say_time(at)} for share, at in case.warnings],
+        "warnings": [{"share": share, "at": say_time(at)} for share, at in case.latest.warnings],
         "reasons": list(case.reasons),
-        "targets": list(explain(policy.brand(place.brand).fold.targets, traits).reasons),
+        "targets": explain_targets(reader, policy, row)[-1]["reasons"],
         "look_again_at": say_time(row.look_again_at),
         "decision": row.reason,
         "conversation_messages": told,
@@ -175,24 +164,64 @@ def story(reader: Reader, policy: Policy, row: Row, now: datetime) -> dict[str, 
                 "until": say_time(a.until),
                 "note": a.note,
             }
-            for a in reader.cases.said_of(row.scope, place.conversation, place.customer)
+            for a in reader.cases.said_of(row.scope, threads, place.customer)
         ],
         "alerts": [
             {
                 "made_at": say_time(r.created_at),
+                "clock": r.owed.clock.value,
                 "stage": r.stage.value,
-                "repeat": r.repeat,
+                "step": r.owed.step,
+                "repeat": r.owed.repeat,
                 "channel": r.channel,
                 "recipient": r.recipient,
                 "state": r.state.value,
                 "ended_at": say_time(r.ended_at),
                 "attempts": r.attempts,
                 "outcome": r.outcome,
-                "caveats": list(r.body.get("caveats", ())),
+                "caveats": list(r.owed.caveats),
             }
             for r in said_of(reader, row.scope, case)
         ],
     }
+
+
+def explain_targets(reader: Reader, policy: Policy, row: Row) -> list[dict[str, Any]]:
+    """Why each response clock of a case has its target: one entry a clock, a reason for each target."""
+    case, place = row.case, row.case.place
+    messages = reader.messages(row.scope)
+    threads = messages.threads_of(place.conversation, place.customer)
+    said = reader.cases.said_of(row.scope, threads, place.customer)
+    policies = policy.remembering(reader.policies()).brand(place.brand).fold
+    choices = explain_clocks(place, messages.parts(threads, place.customer), said, policies)
+    return [
+        {
+            "clock": clock.name.value,
+            "cycle": clock.cycle,
+            "started_at": say_time(clock.started_at),
+            "target": clock.target,
+            "promise": None if clock.target_seconds is None else say_duration(clock.target_seconds),
+            "calendar": clock.calendar or "always",
+            "due_at": say_time(clock.due_at),
+            "reasons": list(choices[case.id, clock.cycle].reasons),
+        }
+        for clock in case.clocks
+    ]
+
+
+def show_explanation(id: str, found: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """The same for people."""
+    console.print(f"[bold]{escape(inert(id, 200))}[/bold]")
+    for clock in found:
+        promise = (
+            f"{clock['promise']} ({clock['calendar']}), due {clock['due_at']}"
+            if clock["promise"]
+            else "no promise"
+        )
+        name = clock["clock"].replace("_", " ")
+        console.print(f"{name} {clock['cycle']}, since {clock['started_at']}: {escape(promise)}")
+        for reason in clock["reasons"]:
+            console.print(f"  {escape(inert(reason, 300))}")
 
 
 def show_story(found: Mapping[str, Any], console: Console) -> None:
@@ -206,11 +235,16 @@ def show_story(found: Mapping[str, Any], console: Console) -> None:
         for k, v in found.items()
         if not isinstance(v, list | dict) and v is not None and k not in ("id", "outcome")
     }
+    clocks = [
+        {k: c[k] for k in ("clock", "started_at", "stopped_at", "ending", "due_at", "breached_at")}
+        for c in found["clocks"]
+    ]
     show(
         View("The case", [{"what": k.replace("_", " "), "is": v} for k, v in plain.items()]),
         console,
         as_json=False,
     )
+    show(View("Its clocks", clocks), console, as_json=False)
     for key, title in (
         ("conversation_messages", "What was written"),
         ("alerts", "What was said to people"),

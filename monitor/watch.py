@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from monitor.folding import count_breach
+from monitor.folding import clock_key, count_breach
 from monitor.policy import Policy, muted_words
 from monitor.store.cases import Mute
 from monitor.store.cases import Row as CaseRow
-from monitor.store.outbox import About
+from monitor.store.outbox import About, State
 from monitor.store.outbox import Row as OutboxRow
 from monitor.store.store import Reader, Store
 from monitor.store.streams import AccountRow
+from monitor.store.surges import Kind, Surge
+from monitor.surges import Claim, storm_of, watch_spike, watch_storm
 from rules.alert import Stage
 from rules.case import Case
-from rules.decisions import Health, Owed, Said, Sight, decide, decide_trouble
+from rules.decisions import CLAIMS, Decision, Health, Owed, Sight, decide, decide_trouble
+from rules.escalation import find_step
 from rules.meaning.contract import Priority
-from rules.routes import route
+from rules.routes import Route, route
 
 BATCH = 200
 KEY_LENGTH_MAX = 200
-CLOCK = "first_response"
 PUT_OFF = timedelta(minutes=5)
 
 
@@ -91,57 +93,138 @@ def _watch(store: Store, policy: Policy, now: datetime, failed: Mapping[int, str
             store.figures.count("cases_unreadable")
         rows = store.cases.to_look_at(now, BATCH)
         mutes = store.cases.mutes(now) if rows else []
+        claims: dict[str, list[Claim]] = {}
         for pk in rows:
             try:
-                _look_at(store, policy, store.cases.get(pk), mutes, now, watched)
+                row = store.cases.get(pk)
+                for owed in _look_at(store, policy, row, mutes, now, watched):
+                    claims.setdefault(row.case.place.brand, []).append(Claim(row, owed))
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 raise _Unreadable(pk, type(error).__name__) from error
+        again_at = _say_claims(store, policy, claims, now, watched)
         for account in store.streams.accounts():
             _look_at_account(store, policy, account, now, watched)
             _look_at_credentials(store, policy, account, now, watched)
         watched.looked = len(rows)
         watched.more = len(rows) == BATCH
-        watched.next_look = store.cases.next_look()
+        watched.next_look = min((t for t in (store.cases.next_look(), again_at) if t), default=None)
     return watched
 
 
 def _look_at(
     store: Store, policy: Policy, row: CaseRow, mutes: Sequence[Mute], now: datetime, watched: Watched
-) -> None:
+) -> list[Owed]:
+    """Look at one case. What is over is said at once; the claims that it is owed are returned."""
     case = row.case
     earlier = said_of(store, row.scope, case)
     sight = sight_of(store, policy, row.scope, case)
     muted = muted_by(store, row, mutes)
-    decision = decide(case, [r.said for r in earlier], sight, now, muted)
+    decision = decide(case, [r.said for r in earlier], sight, now, policy.manner, muted)
     store.cases.look_later(row.pk, decision.look_again_at, decision.reason, wants_look=decision.wants_look)
-    if decision.wants_look and decision.owed is None and case.waiting_message_id is not None:
+    claims = [o for o in decision.owed if o.stage in CLAIMS]
+    if decision.wants_look and not claims and case.waiting_message_id is not None:
         watched.looks.add(
             Look(
                 case.place.brand,
                 case.place.connector,
-                None if case.public else case.account,
+                case.asked_privately,
                 case.waiting_message_id,
             )
         )
-    if decision.owed is None:
-        if muted is not None and case.quiet is False:
-            store.figures.count("alerts_muted", brand=case.place.brand)
-        return
-    owed = decision.owed
-    if owed.stage is Stage.BREACH and owed.repeat == 0 and not row.breach_counted:
-        count_breach(store, case)
-        store.cases.mark_breach_counted(case.id)
-    if owed.stage is Stage.CORRECTED:
-        store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
-    about = About(
+    if muted is not None and not case.quiet and not decision.owed:
+        store.figures.count("alerts_muted", brand=case.place.brand)
+    _count_known_breaches(store, row, decision)
+    for owed in decision.owed:
+        if owed.stage in CLAIMS:
+            continue
+        if owed.stage is Stage.CORRECTED:
+            store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
+        told = {
+            (r.channel, r.recipient) for r in earlier if r.said.told and r.said.of == (owed.clock, owed.cycle)
+        }
+        routes = route(policy.routes, owed.stage, case.place.brand, case.priority, told)
+        _say(store, policy, owed, _subject(case, earlier), _about(row), routes, {}, now, watched)
+    return claims
+
+
+def _count_known_breaches(store: Store, row: CaseRow, decision: Decision) -> None:
+    """A breach is counted when it is known: not while we are too blind to see an answer."""
+    clocks = [row.case.clock(name, cycle) for name, cycle in decision.known_late]
+    fresh = [c for c in clocks if c is not None and clock_key(c) not in row.counted]
+    for clock in fresh:
+        count_breach(store, row.case, clock)
+    if fresh:
+        store.cases.keep_counted(row.case.id, row.counted.union(map(clock_key, fresh)))
+
+
+def _say_claims(
+    store: Store, policy: Policy, claims: Mapping[str, list[Claim]], now: datetime, watched: Watched
+) -> datetime | None:
+    """Say what is owed, one by one or in a storm, and how storms and spikes stand. Returns when to look at
+    those again."""
+    again: list[datetime] = []
+
+    def say(surge: Surge, owed: Owed) -> None:
+        _say_surge(store, policy, surge, owed, now, watched)
+
+    for brand in sorted({*claims, *(s.brand for s in store.surges.all_running()), *store.surges.brands()}):
+        mine = claims.get(brand, [])
+        storm = None
+        if policy.storm is not None:
+            storm = storm_of(store, policy.storm, brand, mine, now)
+        for claim in mine:
+            _say_claim(store, policy, claim, storm, now, watched)
+        if policy.storm is not None and storm is not None:
+            running = store.surges.running(Kind.STORM, brand) or storm
+            again += [t for t in [watch_storm(store, policy.storm, running, say, now)] if t is not None]
+        if policy.spike is not None:
+            watch_spike(store, policy.spike, brand, say, now)
+    return min(again, default=None)
+
+
+def _say_claim(
+    store: Store, policy: Policy, claim: Claim, storm: Surge | None, now: datetime, watched: Watched
+) -> None:
+    """Have one stage said, or, in a storm, noted as said by it."""
+    case, owed = claim.row.case, claim.owed
+    if owed.stage is Stage.ESCALATED:
+        step = find_step(policy.steps, owed.step)
+        routes = tuple(r for r in policy.routes if step is not None and r.channel in step.channels)
+    else:
+        routes = route(policy.routes, owed.stage, case.place.brand, case.priority)
+    earlier = said_of(store, claim.row.scope, case)
+    subject = _subject(case, earlier)
+    _say(store, policy, owed, subject, _about(claim.row), routes, {}, now, watched, storm)
+
+
+def _say_surge(
+    store: Store, policy: Policy, surge: Surge, owed: Owed, now: datetime, watched: Watched
+) -> None:
+    """Have a storm or a spike said: a storm to whoever was to be told of its cases."""
+    words: dict[str, object] = {"surge": surge.pk}
+    if surge.kind is Kind.SPIKE:
+        routes = route(policy.routes, owed.stage, surge.brand, Priority.URGENT)
+    elif owed.stage is Stage.CLEARED:
+        told = {(r.channel, r.recipient) for r in store.outbox.of_subject(surge.subject)}
+        routes = tuple(r for r in policy.routes if (r.channel, r.recipient) in told)
+    else:
+        hearers = store.surges.hearers(surge.brand, surge.since)
+        routes = tuple(r for r in policy.routes if (r.channel, r.recipient) in hearers)
+        if owed.repeat:  # where nothing can be changed, an update would be one more message a minute
+            told = {(r.channel, r.recipient) for r in store.outbox.of_subject(surge.subject)}
+            routes = tuple(r for r in routes if r.updates or (r.channel, r.recipient) not in told)
+    _say(store, policy, owed, surge.subject, None, routes, words, now, watched)
+
+
+def _subject(case: Case, earlier: Sequence[OutboxRow]) -> str:
+    return earlier[0].subject if earlier else case.id
+
+
+def _about(row: CaseRow) -> About:
+    case = row.case
+    return About(
         row.scope, case.place.conversation, case.place.customer, case.first_message_id, case.opened_at
     )
-    subject = earlier[0].subject if earlier else case.id
-    told = {(r.channel, r.recipient) for r in earlier if r.said.told and r.stage in _CLAIMS}
-    _say(store, policy, owed, subject, about, case.place.brand, case.priority, told, {}, now, watched)
-
-
-_CLAIMS = (Stage.WARNING, Stage.BREACH)
 
 
 def _say(
@@ -150,53 +233,65 @@ def _say(
     owed: Owed,
     subject: str,
     about: About | None,
-    brand: str,
-    priority: Priority,
-    told: Iterable[tuple[str, str]],
+    routes: Iterable[Route],
     words: dict[str, object],
     now: datetime,
     watched: Watched,
+    storm: Surge | None = None,
 ) -> None:
     """One outbox row for each recipient."""
-    for recipient in route(policy.routes, owed.stage, brand, priority, set(told)):
+    state = State.SHADOW if policy.shadow else State.PENDING
+    outcome = None
+    if storm is not None:
+        state, outcome = State.SUPERSEDED, f"said by the storm {storm.subject}"
+    for recipient in routes:
         made = store.outbox.add(
             key=alert_key(subject, owed, recipient.channel, recipient.recipient),
             subject=subject,
             about=about,
-            said=Said(owed.stage, owed.cycle, owed.repeat, owed.moment, told=False, pending=True),
+            owed=owed,
             channel=recipient.channel,
             recipient=recipient.recipient,
-            body={**words, "caveats": list(owed.caveats)},
+            body=words,
             now=now,
-            shadow=policy.shadow,
+            state=state,
+            outcome=outcome,
         )
-        if made:
+        if not made:
+            continue
+        store.figures.count("alerts_created", channel=recipient.channel, stage=owed.stage)
+        if storm is not None:
+            store.figures.count("alerts_ended", channel=recipient.channel, outcome="superseded")
+        else:
             watched.said += 1
             watched.channels.add(recipient.channel)
-            store.figures.count("alerts_created", channel=recipient.channel, stage=owed.stage)
 
 
 def alert_key(subject: str, owed: Owed, channel: str, recipient: str) -> str:
     """The outbox's unique key: ASCII, at most 200 characters, readable up to the recipient."""
-    whole = "/".join((subject, CLOCK, str(owed.cycle), owed.stage, str(owed.repeat), channel, recipient))
-    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    readable = f"{subject}/{CLOCK}/{owed.cycle}/{owed.stage}/{owed.repeat}/{channel}"
-    safe = "".join(c if c.isascii() and c.isprintable() and c not in ' "<>' else "_" for c in readable)
+    wait = f"{owed.cycle}.{owed.round}" if owed.round else str(owed.cycle)
+    stage = owed.stage if owed.step is None else f"{owed.stage}:{owed.step}"
+    what = f"{subject}/{owed.clock}/{wait}/{stage}/{owed.repeat}/{channel}"
+    digest = hashlib.sha256(f"{what}/{recipient}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    safe = "".join(c if c.isascii() and c.isprintable() and c not in ' "<>' else "_" for c in what)
     return f"{safe[: KEY_LENGTH_MAX - 13]}/{digest}"
 
 
 def said_of(reader: Reader, scope: int, case: Case) -> list[OutboxRow]:
     """What was said about a case: the union over all messages that it holds now."""
-    place = case.place
-    until = reader.cases.next_opened_at(scope, case)
-    return reader.outbox.of_case(scope, place.conversation, place.customer, case.opened_at, until)
+    rows = [
+        row
+        for thread, since, until in reader.cases.spans(scope, case)
+        for row in reader.outbox.of_case(scope, thread, case.place.customer, since, until)
+    ]
+    return sorted(rows, key=lambda row: row.pk)
 
 
 def sight_of(reader: Reader, policy: Policy, scope: int, case: Case) -> Sight:
     """How far we can see where an answer to this case would be."""
     if policy.sees_all:
         return Sight(gates=False)
-    streams = reader.streams.showing_answers(scope, None if case.public else case.account)
+    streams = reader.streams.showing_answers(scope, case.asked_privately)
     open_eyes = [s for s in streams if s.refused is None]
     seen = {f"@{s.account}" for s in open_eyes}
     hidden = sorted({f"@{s.account}" for s in streams if s.refused is not None} - seen)
@@ -204,10 +299,15 @@ def sight_of(reader: Reader, policy: Policy, scope: int, case: Case) -> Sight:
         hidden = [f"@{case.account}"]
     through = [s.complete_through for s in open_eyes]
     known = [t for t in through if t is not None]
-    checks = case.public and (case.place.brand, case.place.connector) in policy.look_ups
+    checks = case.asked_privately is None and (case.place.brand, case.place.connector) in policy.look_ups
     checked_at = None
     if checks and case.waiting_message_id is not None:
         checked_at = reader.messages(scope).checked_at(case.waiting_message_id)
+    blind = [
+        a.blind_since
+        for a in reader.streams.accounts()
+        if a.scope == scope and a.blind_since is not None and f"@{a.account}" in seen
+    ]
     return Sight(
         through=min(known) if known and len(known) == len(through) else None,
         gates=bool(open_eyes),
@@ -215,6 +315,7 @@ def sight_of(reader: Reader, policy: Policy, scope: int, case: Case) -> Sight:
         hidden=tuple(hidden),
         checked_at=checked_at,
         checks=checks,
+        blind_since=min(blind, default=None),
     )
 
 
@@ -239,6 +340,9 @@ def _look_at_account(
     store: Store, policy: Policy, account: AccountRow, now: datetime, watched: Watched
 ) -> None:
     """Tell that we cannot see, or that we can again."""
+    after_seconds = policy.blind_after(account.brand, account.connector, account.account)
+    if not policy.sees_all:
+        account = _with_lag(store, account, after_seconds, now)
     if account.episode == 0:
         return
     subject = f"{account.brand}/{account.connector}/{account.account} blind {account.episode}"
@@ -247,9 +351,7 @@ def _look_at_account(
     if account.blind_since is None and (not told or any(r.stage is Stage.CLEARED for r in earlier)):
         return
     health = Health(account.episode, account.blind_since, account.refused, told)
-    decision = decide_trouble(health, policy.blind_after_seconds, now)
-    if decision.owed is None:
-        return
+    decision = decide_trouble(health, after_seconds, now)
     words: dict[str, object] = {
         "brand": account.brand,
         "connector": account.connector,
@@ -258,19 +360,27 @@ def _look_at_account(
         "since": account.blind_since.isoformat() if account.blind_since else None,
     }
     reached = {(r.channel, r.recipient) for r in earlier if r.said.told}
-    _say(
-        store,
-        policy,
-        decision.owed,
-        subject,
-        None,
-        account.brand,
-        Priority.URGENT,
-        reached,
-        words,
-        now,
-        watched,
-    )
+    for owed in decision.owed:
+        routes = route(policy.routes, owed.stage, account.brand, Priority.URGENT, reached)
+        _say(store, policy, owed, subject, None, routes, words, now, watched)
+
+
+def _with_lag(store: Store, account: AccountRow, after_seconds: float, now: datetime) -> AccountRow:
+    """The account as it stands when streams that answer and do not catch up count as blind too. What was
+    missed while the daemon stood still is being read: that is no blindness yet."""
+    started = store.mark("started_at")
+    floor = datetime.fromisoformat(started) if started is not None else None
+    mine = [s for s in store.streams.all() if (s.scope, s.account) == (account.scope, account.account)]
+    seen = [max(t for t in (s.complete_through or s.first_mark, floor) if t is not None) for s in mine]
+    lagging = min((at for at in seen if (now - at).total_seconds() > after_seconds), default=None)
+    if lagging is not None and account.blind_since is None:
+        store.streams.keep_health(account, account.episode + 1, lagging, None)
+        return replace(account, episode=account.episode + 1, blind_since=lagging)
+    failing = any(s.failing_since is not None for s in mine)
+    if lagging is None and not failing and account.blind_since is not None:
+        store.streams.keep_health(account, account.episode, None, None)
+        return replace(account, blind_since=None, refused=None)
+    return account
 
 
 def _look_at_credentials(
@@ -290,4 +400,5 @@ def _look_at_credentials(
         "what_to_do": f"Authorise {who} again before then, and put the new token where the config says.",
     }
     owed = Owed(Stage.TROUBLE, 0, 0, now)
-    _say(store, policy, owed, subject, None, account.brand, Priority.URGENT, (), words, now, watched)
+    routes = route(policy.routes, owed.stage, account.brand, Priority.URGENT)
+    _say(store, policy, owed, subject, None, routes, words, now, watched)

@@ -18,7 +18,7 @@ from alerts.contract import Channel
 from connectors.contract import Connector, Direction, Identity, Page
 from monitor.clock import Clock
 from monitor.core import Core
-from monitor.dispatch import Leased, Sent, lease, record, send
+from monitor.dispatch import Leased, Sent, lease, next_due, record, send
 from monitor.ingest import Arrival, ingest
 from monitor.poll import Fetched, Polled, StreamRef, fetch, prepare, take_in
 from monitor.store.database import StoreError
@@ -298,14 +298,14 @@ class ChannelWorker:
     def _step(self) -> datetime | None:
         """Send the next row, if one is due. Returns when to come again (None: when woken)."""
         core, clock = self._core, self._clock
-        leased, _, next_due = core.ask(
+        leased, _, again_at = core.ask(
             lambda store: (
                 *lease(store, core.policy, self.name, clock.now(), self._lease_seconds),
-                store.outbox.next_due(self.name),
+                next_due(store, core.policy, self.name, clock.now()),
             )
         ).result()
         if leased is None:
-            return next_due
+            return again_at
         sent = send(self.channel, leased, self._time_limit)
         jitter = self._random.random()
         done = core.ask(lambda store: record(store, core.policy, sent, clock.now(), jitter)).result()

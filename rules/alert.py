@@ -17,6 +17,9 @@ class Stage(StrEnum):
     BREACH = "breach"  # the due time has passed; repeats carry a number
     CLEARED = "cleared"  # what was said is over: answered, withdrawn, resolved
     CORRECTED = "corrected"  # what was said proved false: an answer was seen late
+    ESCALATED = "escalated"  # a step of an escalation, some time after one of the above
+    STORM = "storm"  # many cases reached a stage at once: one message, updated, instead of many
+    SPIKE = "spike"  # more complaints than usual at this hour, before any target is broken
     TROUBLE = "trouble"  # about ourselves: a connector cannot see, a credential expires
     TEST = "test"  # somebody tries the channel out
 
@@ -28,7 +31,12 @@ class CaseFacts:
     `text` is None where it may not be shown (a DM, unless configured). `url` is where to reply.
     `reasons` say why we think that it is a complaint. `caveats` say what we could not see ("no reply
     seen through 12:03; @acme's posts not visible since"). `outcome` is None while the customer waits,
-    else how it ended, in plain words ("answered after 12 min by @acmehelp").
+    else how it ended, in plain words ("answered after 12 min by @acmehelp"); `answered_at` is when.
+
+    `clock` is the wait that it is about: "first_response", "next_response" or "resolution"; `waiting_since`,
+    the target, `due_at`, `outcome` and `answered_at` are that clock's. `calendar` names the opening hours in
+    which the target counts (None: around the clock). `unknown_since`: we have been blind since then, so that
+    nobody knows whether it was answered (None: we see).
     """
 
     case_id: str
@@ -54,6 +62,9 @@ class CaseFacts:
     acknowledged_by: str | None = None
     outcome: str | None = None
     answered_at: datetime | None = None
+    clock: str = "first_response"
+    unknown_since: datetime | None = None
+    calendar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +80,61 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class StormCase:
+    """One of the worst cases of a storm. `due_at` None: nothing is promised. `url` is where to reply."""
+
+    case_id: str
+    customer: str
+    connector: str
+    priority: str
+    waiting_since: datetime
+    due_at: datetime | None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What an alert says about many cases at once.
+
+    `reached` counts the cases that reached a stage since `since`; of them, `waiting` still wait and
+    `answered` were answered (the rest ended otherwise). `worst` are at most five that wait, the worst first.
+    `words` are (word, in how many cases), the most common first: customers' words, attacker-controlled.
+    `over_at` is when it ended; None while it goes on. `queue_command` shows all that wait.
+    """
+
+    brand: str
+    connectors: tuple[str, ...]
+    since: datetime
+    reached: int
+    waiting: int
+    answered: int
+    worst: tuple[StormCase, ...] = ()
+    words: tuple[tuple[str, int], ...] = ()
+    over_at: datetime | None = None
+    queue_command: str = "response-monitor queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """What an alert says about more complaints than usual: `count` in the `window_seconds` from `since` on,
+    where `usual` are usual in as long a time at the same hour of past weeks."""
+
+    brand: str
+    count: int
+    window_seconds: float
+    usual: float
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One thing to tell one recipient over one channel.
 
     `key` is the outbox's unique key, at most 200 characters, ASCII, the same at every attempt: a channel
-    that has an idempotency key uses it. `subject` is what belongs together (one case, one trouble): the
-    same message is updated, the same thread continued. `repeat` counts repeats of a stage from 0.
-    `at` is when it is being said. Exactly one of `case` and `trouble` is set.
+    that has an idempotency key uses it. `subject` is what belongs together (one case, storm or trouble): the
+    same message is updated, the same thread continued. `repeat` counts repeats of a stage from 0; of a
+    storm, its updates. `at` is when it is being said. `step` names the step of an escalation. Exactly one of
+    `case`, `trouble`, `storm` and `spike` is set.
     """
 
     key: str
@@ -85,3 +144,6 @@ class Alert:
     repeat: int = 0
     case: CaseFacts | None = None
     trouble: Trouble | None = None
+    storm: Storm | None = None
+    spike: Spike | None = None
+    step: str | None = None

@@ -30,7 +30,8 @@ class Rung(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The little of a message that the ladder needs. `parent` is resolved to the id that we store."""
+    """The little of a message that the ladder needs. `parent` is resolved to the id that we store; `private`:
+    only whom it is addressed to can read it."""
 
     id: str
     author_id: str
@@ -39,6 +40,7 @@ class Link:
     to: tuple[str, ...]
     handles: tuple[str, ...]
     created_at: datetime
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ def attribute(message: Link, thread: Thread) -> Attribution:
 
 def _by_hint(message: Link, thread: Thread) -> Attribution | None:
     """The rungs that need nothing but the message's own words: `to`, then a mention."""
+    if message.private and len(message.to) == 1:
+        return Attribution(message.to[0], Rung.TO)  # also where the brand writes first
     if message.to:
         customers = thread.customers(message.to, message.created_at)
         if len(customers) == 1:

@@ -3,35 +3,77 @@
 `decide` is level-triggered: each look works out anew what a case is owed, from the case, what was said of
 it already and how far the brand's own posts were read. Nothing is remembered here, so a restart is harmless,
 and the outbox's unique key keeps a stage from being said twice. Silence has a reason too.
+
+Each clock that runs has tracks: its own (warnings, the breach, reminders), and one for each step of an
+escalation. Of each track only the latest stage that was reached is owed: "80 % of the target" is no news
+after the breach.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from rules.alert import Stage
-from rules.case import Case, Status
+from rules.case import Case, Clock, ClockName, Status
+from rules.escalation import Step, find_step
+from rules.hours import Calendar
+from rules.targets import add_time
 
 PATIENCE_SECONDS_MAX = 60.0
 PATIENCE_SHARE = 0.1
 
+CLAIMS = (Stage.WARNING, Stage.BREACH, Stage.ESCALATED)
+"""The stages that say that somebody waits."""
+
+ENDS = (Stage.CLEARED, Stage.CORRECTED)
+"""The stages that say that it is over."""
+
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One thing that the outbox holds about a case. `moment` is the time that the claim was about.
+class Owed:
+    """A stage that is to be said now, of the `moment` when it was reached.
 
-    `told`: somebody may have read it (delivered, or sent with no answer). `pending`: not sent yet. Neither:
-    superseded, or dead.
+    `cycle` is that of the clock (of a trouble: its episode). `round` counts how often it was said before
+    that this wait is over: what was said of an earlier round says nothing of this one. `repeat` numbers
+    what is said again. `step` is that of an escalation. `caveats` are what the alert must admit;
+    `unknown_since`: we have been blind since then, so that nobody knows whether it was answered.
     """
 
     stage: Stage
     cycle: int
     repeat: int
     moment: datetime
+    clock: ClockName = ClockName.FIRST_RESPONSE
+    round: int = 0
+    step: str | None = None
+    caveats: tuple[str, ...] = ()
+    unknown_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing that the outbox holds about a case, `at` the time when it was put there (None: at its moment).
+
+    `told`: somebody may have read it (delivered, or sent with no answer). `pending`: not sent yet. Neither:
+    superseded, or dead.
+    """
+
+    owed: Owed
     told: bool
     pending: bool
+    at: datetime | None = None
+
+    @property
+    def stage(self) -> Stage:
+        return self.owed.stage
+
+    @property
+    def of(self) -> tuple[ClockName, int]:
+        """The clock that it is about."""
+        return self.owed.clock, self.owed.cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +84,7 @@ class Sight:
     configured and allowed stream could show an answer. `accounts`: whose posts are read. `hidden`: those
     whose posts cannot be seen at all, which every alert admits. `checked_at`: when the platform last
     confirmed that the customer's message still stands; None: never. `checks`: whether it can be asked.
+    `blind_since`: since when we cannot see there at all; None: we can.
     """
 
     through: datetime | None = None
@@ -50,6 +93,7 @@ class Sight:
     hidden: tuple[str, ...] = ()
     checked_at: datetime | None = None
     checks: bool = False
+    blind_since: datetime | None = None
 
     def fresh(self, moment: datetime) -> bool:
         """Whether an answer, or a withdrawal, before that moment would have been seen."""
@@ -59,119 +103,195 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
-    """A stage that is to be said now, of the `moment` when it was reached."""
+class Manner:
+    """How the house tells: the steps of its escalations, and the calendar that a case keeps by its name."""
 
-    stage: Stage
-    cycle: int
-    repeat: int
-    moment: datetime
-    caveats: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    calendar: Callable[[Case, str | None], Calendar | None] = lambda _case, _name: None
+
+
+PLAIN = Manner()
+"""No escalation, and always open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is owed (None: nothing), when to look again (None: only when something changes), and why.
+    """What is owed (empty: nothing), when to look again (None: only when something changes), and why.
 
-    `wants_look`: the claim waits for a fresh look at the platform, which should be asked for now.
+    `wants_look`: a claim waits for a fresh look at the platform, or was made without one, so one should be
+    asked for. `known_late`: the clocks, as (name, cycle), that were seen to be overdue.
     """
 
-    owed: Owed | None
+    owed: tuple[Owed, ...]
     look_again_at: datetime | None
     reason: str
     wants_look: bool = False
+    known_late: tuple[tuple[ClockName, int], ...] = ()
 
 
 def decide(
-    case: Case, said: Sequence[Said], sight: Sight, now: datetime, muted: str | None = None
+    case: Case,
+    said: Sequence[Said],
+    sight: Sight,
+    now: datetime,
+    manner: Manner = PLAIN,
+    muted: str | None = None,
 ) -> Decision:
     """What this case is owed now. `muted` is why its author or words are muted, if they are."""
-    if case.status is not Status.WAITING:
-        return _over(case, said)
-    if case.quiet:
-        return Decision(None, None, "it began before the first run: the past is quiet")
-    if case.due_at is None:
-        return Decision(None, None, "no target is for it")
-    if muted is not None:
-        return Decision(None, None, f"muted: {muted}")
-    passed, ahead = _stages(case, now)
-    following = ahead[0].moment if ahead else None
-    already = {(s.stage, s.repeat) for s in said if s.cycle == case.cycle}
-    owed = _latest(passed, already)
-    if owed is None:
-        return Decision(None, following, "nothing is due" if not passed else "the stage reached was said")
-    if case.snoozed_until is not None and now < case.snoozed_until:
-        return Decision(None, case.snoozed_until, f"snoozed until {case.snoozed_until:%H:%M} UTC")
-    if sight.fresh(owed.moment):
-        return Decision(_with(owed, _hidden(sight)), following, f"{owed.stage} reached")
-    patience_ends = owed.moment + timedelta(seconds=patience_seconds(case))
-    if now < patience_ends:
-        return Decision(None, patience_ends, "waits for a fresh look at the platform", wants_look=True)
+    over = tuple(_ended(case, said, now))
+    running = [c for c in running_clocks(case, now) if c.due_at is not None]
+    why_not = _why_silent(case, running, muted, said)
+    if why_not is not None:
+        return Decision(over, None, why_not)
+    looks = [_decide_clock(case, clock, said, sight, now, manner) for clock in running]
+    again = [look.look_again_at for look in looks] + [case.closes_at]
     return Decision(
-        _with(owed, _caveats(sight, owed.moment)), following, f"{owed.stage} reached, not fully seen", True
+        over + tuple(o for look in looks for o in look.owed),
+        min((at for at in again if at is not None), default=None),
+        "; ".join(look.reason for look in looks),
+        any(look.wants_look for look in looks),
+        tuple(late for look in looks for late in look.known_late),
     )
 
 
-def patience_seconds(case: Case) -> float:
+def running_clocks(case: Case, now: datetime) -> list[Clock]:
+    """The clocks that can still breach: a case that silence has ended has none."""
+    clocks = [] if case.wait is None else [case.wait]
+    silent = case.closes_at is not None and now >= case.closes_at
+    if case.resolution is not None and case.resolution.runs and not silent:
+        clocks.append(case.resolution)
+    return clocks
+
+
+def _why_silent(case: Case, running: Sequence[Clock], muted: str | None, said: Sequence[Said]) -> str | None:
+    """Why nothing is claimed of a case at all; None where something may be."""
+    if case.quiet:
+        return "it began before the first run: the past is quiet"
+    if running:
+        return None if muted is None else f"muted: {muted}"
+    if case.status is Status.WAITING:
+        return "no target is for it"
+    claimed = any(s.stage in CLAIMS and (s.told or s.pending) for s in said)
+    return f"{case.status.replace('_', ' ')}, and {'that was said' if claimed else 'nothing had been said'}"
+
+
+def _decide_clock(
+    case: Case, clock: Clock, said: Sequence[Said], sight: Sight, now: datetime, manner: Manner
+) -> Decision:
+    """What is owed of one clock that runs."""
+    earlier = [s for s in said if s.of == (clock.name, clock.cycle)]
+    round = _round(earlier)
+    heard = [s for s in earlier if s.owed.round == round]
+    calendar = manner.calendar(case, clock.calendar)
+    stages = [replace(o, round=round) for o in _stages(case, clock, calendar, manner.steps)]
+    ahead = min((o.moment for o in stages if o.moment > now), default=None)
+    owed = list(_latest([o for o in stages if o.moment <= now], heard))
+    late = clock.due_at is not None and now >= clock.due_at and sight.fresh(clock.due_at)
+    known = ((clock.name, clock.cycle),) if late else ()
+    unsure = clock.due_at is not None and now >= clock.due_at and not late
+    if not owed:
+        reason = "nothing is due" if ahead is not None else "the stage reached was said"
+        return Decision((), ahead, reason, wants_look=unsure, known_late=known)
+    if case.snoozed_until is not None and now < case.snoozed_until:
+        reason = f"snoozed until {case.snoozed_until:%H:%M} UTC"
+        return Decision((), case.snoozed_until, reason, known_late=known)
+    names = ", ".join(o.stage for o in owed)
+    moment = max(o.moment for o in owed)
+    if sight.fresh(moment):
+        hidden = _hidden(sight)
+        said_now = tuple(replace(o, caveats=hidden) for o in owed)
+        return Decision(said_now, ahead, f"{names} reached", wants_look=unsure, known_late=known)
+    patience_ends = moment + timedelta(seconds=patience_seconds(clock))
+    if now < patience_ends:
+        why = "waits for a fresh look at the platform"
+        return Decision((), patience_ends, why, wants_look=True, known_late=known)
+    caveats = _caveats(sight, moment)
+    said_now = tuple(replace(o, caveats=caveats, unknown_since=sight.blind_since) for o in owed)
+    return Decision(said_now, ahead, f"{names} reached, not fully seen", True, known)
+
+
+def patience_seconds(clock: Clock) -> float:
     """How long a claim waits for a fresh look: a tenth of the target, a minute at most."""
-    return min(PATIENCE_SECONDS_MAX, PATIENCE_SHARE * (case.target_seconds or 0.0))
+    return min(PATIENCE_SECONDS_MAX, PATIENCE_SHARE * (clock.target_seconds or 0.0))
 
 
-def superseded(case: Case | None, row: Said, told_before: bool, now: datetime) -> str | None:
+def superseded(
+    case: Case | None, row: Said, told_before: bool, now: datetime, manner: Manner = PLAIN
+) -> str | None:
     """Why a stage that waits in the outbox should not be sent any more; None where it should.
 
-    Asked right before sending. `told_before`: whether this recipient was told anything of this case, so
+    Asked right before sending. `told_before`: whether this recipient was told anything of this wait, so
     that there is something to clear.
     """
     if case is None:
         return "its case is no more: another message joined it"
-    if row.stage in (Stage.CLEARED, Stage.CORRECTED):
+    owed = row.owed
+    clock = case.clock(owed.clock, owed.cycle)
+    runs = clock is not None and clock in running_clocks(case, now)
+    if owed.stage in ENDS:
         if not told_before:
             return "nothing had been said that it could clear"
-        return "the customer waits again" if case.status is Status.WAITING else None
-    if case.status is not Status.WAITING:
+        return "the customer waits again" if runs else None
+    if clock is None:
+        return "its wait is no more"
+    if not runs:
         return f"the case is {case.status.replace('_', ' ')}"
-    if row.cycle != case.cycle:
-        return "it was about an earlier wait"
-    if case.due_at is None or row.moment > now:
+    if clock.due_at is None or owed.moment > now:
         return "its due time has moved"
-    if row.stage is Stage.WARNING and now >= case.due_at:
+    if owed.stage is Stage.WARNING and now >= clock.due_at:
         return "the target is past already: the breach is said instead"
-    if row.stage is Stage.BREACH and now < case.due_at:
+    if owed.stage is Stage.BREACH and now < clock.due_at:
         return "its due time has moved"
-    if row.repeat and row.stage is Stage.BREACH and case.acknowledged_at is not None:
+    if case.acknowledged_at is not None and (owed.repeat or owed.stage is Stage.ESCALATED):
         return f"{case.acknowledged_by} has taken it"
+    if owed.stage is Stage.ESCALATED and find_step(manner.steps, owed.step) is None:
+        return "the config has no such step any more"
     return None
 
 
-def _stages(case: Case, now: datetime) -> tuple[list[Owed], list[Owed]]:
-    """The stages of the case's clock, ascending: those reached, and those ahead."""
-    if case.due_at is None:
-        return [], []
-    stages = [Owed(Stage.WARNING, case.cycle, n, at) for n, (_, at) in enumerate(case.warnings)]
-    stages.append(Owed(Stage.BREACH, case.cycle, 0, case.due_at))
-    if case.repeat_seconds and case.acknowledged_at is None:
-        stages += [
-            Owed(Stage.BREACH, case.cycle, n, case.due_at + timedelta(seconds=n * case.repeat_seconds))
-            for n in range(1, case.repeat_max + 1)
-        ]
-    return [s for s in stages if s.moment <= now], [s for s in stages if s.moment > now]
+def _stages(case: Case, clock: Clock, calendar: Calendar | None, steps: Sequence[Step]) -> list[Owed]:
+    """All the stages of a clock, those of each track ascending."""
+    if clock.due_at is None:
+        return []
+    about = (clock.cycle, clock.name)
+    stages = [Owed(Stage.WARNING, about[0], n, at, about[1]) for n, (_, at) in enumerate(clock.warnings)]
+    stages.append(Owed(Stage.BREACH, clock.cycle, 0, clock.due_at, clock.name))
+    if case.acknowledged_at is not None:  # somebody has taken it
+        return stages
+    if clock.repeat_seconds:
+        for n in range(1, clock.repeat_max + 1):
+            moment = add_time(calendar, clock.due_at, n * clock.repeat_seconds)
+            stages.append(Owed(Stage.BREACH, clock.cycle, n, moment, clock.name))
+    for step in steps:
+        if step.is_for(case, clock):
+            stages += [
+                Owed(Stage.ESCALATED, clock.cycle, n, moment, clock.name, step=step.name)
+                for n, moment in enumerate(step.moments(clock, calendar))
+            ]
+    return stages
 
 
-def _latest(passed: Sequence[Owed], already: set[tuple[Stage, int]]) -> Owed | None:
-    """The one stage to say of those reached: the breach before its repeats, else the latest. What lies
-    before it is not said any more: "80 % of the target" is no news after the breach."""
-    breach = next((s for s in passed if s.stage is Stage.BREACH), None)
-    if breach is not None and (Stage.BREACH, 0) not in already:
-        return breach
-    latest = passed[-1] if passed else None
-    if latest is None or (latest.stage, latest.repeat) in already:
-        return None
-    return latest
+def _latest(passed: Sequence[Owed], heard: Sequence[Said]) -> Iterable[Owed]:
+    """Of each track the one stage to say of those reached: the breach before its reminders, else the latest.
+    What came before something that was said already is no news: a reminder that was slept through does not
+    follow the breach at once."""
+    for step, track in groupby(passed, key=lambda o: o.step):
+        reached = list(track)
+        before = [s for s in heard if s.owed.step == step]
+        breach = next((o for o in reached if o.stage is Stage.BREACH), None)
+        if breach is not None and not any(s.stage is Stage.BREACH for s in before):
+            yield breach
+            continue
+        latest = reached[-1]
+        said = any((s.stage, s.owed.repeat) == (latest.stage, latest.repeat) for s in before)
+        told_at = [s.at or s.owed.moment for s in before if s.stage is latest.stage]
+        if not said and all(latest.moment > at for at in told_at):
+            yield latest
 
 
-def _with(owed: Owed, caveats: tuple[str, ...]) -> Owed:
-    return Owed(owed.stage, owed.cycle, owed.repeat, owed.moment, caveats)
+def _round(said: Sequence[Said]) -> int:
+    """How often people were told that this wait is over: what comes next is news again."""
+    return max((s.owed.round + 1 for s in said if s.stage in ENDS and s.told), default=0)
 
 
 def _hidden(sight: Sight) -> tuple[str, ...]:
@@ -190,24 +310,36 @@ def _caveats(sight: Sight, moment: datetime) -> tuple[str, ...]:
     return (said, *_hidden(sight))
 
 
-def _over(case: Case, said: Sequence[Said]) -> Decision:
-    """What is owed when the wait is over: to clear what was said, or to correct it if it was false."""
-    claims = [
-        s
-        for s in said
-        if s.stage in (Stage.WARNING, Stage.BREACH) and (s.told or s.pending) and s.cycle <= case.cycle
-    ]
-    if not claims:
-        return Decision(None, None, f"{case.status.replace('_', ' ')}, and nothing had been said")
-    cycle = max(s.cycle for s in claims)
-    if any(s.stage in (Stage.CLEARED, Stage.CORRECTED) and s.cycle == cycle for s in said):
-        return Decision(None, None, f"{case.status.replace('_', ' ')}, and that was said")
-    false = case.status is Status.ANSWERED and any(
-        s.told and case.stopped_at is not None and s.moment > case.stopped_at for s in claims
-    )
-    stage = Stage.CORRECTED if false else Stage.CLEARED
-    moment = case.stopped_at or case.last_message_at
-    return Decision(Owed(stage, cycle, 0, moment), None, case.status.replace("_", " "))
+def _ended(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
+    """What is owed of the waits that are over: to clear what was said of them, or to correct what was false.
+
+    A wait that is no more (its messages belong to another now) is cleared when nobody waits.
+    """
+    claims = [s for s in said if s.stage in CLAIMS and (s.told or s.pending)]
+    running = running_clocks(case, now) if claims else []
+    for of in sorted({s.of for s in claims}, key=lambda of: (of[1], of[0])):
+        clock = case.clock(*of)
+        if clock in running or (clock is None and case.status is Status.WAITING):
+            continue
+        mine = [s for s in claims if s.of == of]
+        last = max(s.owed.round for s in mine)
+        ends = [s for s in said if s.of == of and s.stage in ENDS and s.owed.round == last]
+        if any(s.told or s.pending for s in ends):
+            continue
+        stopped_at = None if clock is None else clock.stopped_at
+        answered = clock is not None and clock.ending is Status.ANSWERED
+        false = answered and any(
+            s.told and s.owed.unknown_since is None and stopped_at is not None and s.owed.moment > stopped_at
+            for s in mine
+        )
+        yield Owed(
+            Stage.CORRECTED if false else Stage.CLEARED,
+            of[1],
+            max((s.owed.repeat + 1 for s in ends), default=0),
+            stopped_at or case.last_message_at,
+            of[0],
+            last,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +360,13 @@ def decide_trouble(health: Health, blind_after_seconds: float, now: datetime) ->
     """Whether people are told that we cannot see, or that we can again."""
     if health.blind_since is None:
         if health.told:
-            return Decision(Owed(Stage.CLEARED, health.episode, 0, now), None, "we see again")
-        return Decision(None, None, "all is well")
+            return Decision((Owed(Stage.CLEARED, health.episode, 0, now),), None, "we see again")
+        return Decision((), None, "all is well")
     if health.told:
-        return Decision(None, None, "it was said")
+        return Decision((), None, "it was said")
     if health.refused is not None:
-        return Decision(Owed(Stage.TROUBLE, health.episode, 0, now), None, health.refused)
+        return Decision((Owed(Stage.TROUBLE, health.episode, 0, now),), None, health.refused)
     alarm_at = health.blind_since + timedelta(seconds=blind_after_seconds)
     if now < alarm_at:
-        return Decision(None, alarm_at, "blind, but not for long")
-    return Decision(Owed(Stage.TROUBLE, health.episode, 0, alarm_at), None, "blind for too long")
+        return Decision((), alarm_at, "blind, but not for long")
+    return Decision((Owed(Stage.TROUBLE, health.episode, 0, alarm_at),), None, "blind for too long")

@@ -12,13 +12,15 @@ from rules.targets import PRIORITY_ORDER
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One recipient on one channel, and what they want to hear. `brands` None: of all brands."""
+    """One recipient on one channel, and what they want to hear. `brands` None: of all brands. `updates`: what
+    was sent there can be changed later."""
 
     channel: str
     recipient: str
     stages: frozenset[Stage]
     brands: frozenset[str] | None = None
     min_priority: Priority = Priority.LOW
+    updates: bool = False
 
 
 def route(

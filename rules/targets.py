@@ -1,15 +1,12 @@
-"""Targets: the promises that clocks are held to, which case has which, and when it falls due.
-
-Calendars are not here yet: every target counts around the clock. When they come (`hours.py`), only
-`due_times` changes.
-"""
+"""Targets: the promises that clocks are held to, which case has which, and when it falls due."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rules.hours import Calendar
 from rules.meaning.contract import Priority
 from rules.message import Kind
 
@@ -31,20 +28,29 @@ class Traits:
     needs_reply: bool
     priority: Priority
     followers: int | None
+    topics: frozenset[str] = frozenset()
+    language: str | None = None
+    rating: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A promise ("15 minutes") and the cases it is for. A match key that is None matches everything.
 
-    `needs_reply_only`: cases that need no reply are not held to it. `first_response_seconds` None: the
-    cases that it matches are promised nothing. `warnings` are shares of the target, ascending.
-    A breach is said again every `repeat_seconds`, `repeat_max` times at most. `gap_seconds` of mutual
-    silence, with nobody waiting, end a case.
+    Three clocks can be promised: the first response, each next response, and the resolution; None: that one
+    is promised nothing, and where all are None, neither is anything else. `calendar` names the opening hours
+    in which they count (None: always). `pauses`: while the customer is waited for, the resolution's clock
+    stands still. `warnings` are shares of a promise, ascending. A breach is said again every
+    `repeat_seconds`, `repeat_max` times at most. `gap_seconds` of mutual silence, with nobody waiting, end
+    a case. `needs_reply_only`: cases that need no reply are not held to it. `ratings` are stars.
     """
 
     name: str
     first_response_seconds: float | None
+    next_response_seconds: float | None = None
+    resolution_seconds: float | None = None
+    calendar: str | None = None
+    pauses: bool = True
     warnings: tuple[float, ...] = (0.5, 0.8)
     repeat_seconds: float | None = None
     repeat_max: int = 0
@@ -59,20 +65,57 @@ class Target:
     addressed: bool | None = None
     priorities: frozenset[Priority] | None = None
     min_followers: int | None = None
+    languages: frozenset[str] | None = None
+    topics: frozenset[str] | None = None
+    ratings: frozenset[int] | None = None
+
+    @property
+    def promises(self) -> bool:
+        """Whether anything is promised at all."""
+        return (
+            self.first_response_seconds is not None
+            or self.next_response_seconds is not None
+            or self.resolution_seconds is not None
+        )
 
     def mismatch(self, traits: Traits) -> str | None:
-        """Why it is not for such a case, in words for `case` and `explain`; None where it is."""
+        """Why it is not for such a case, in words for `explain`; None where it is."""
         for key in ("brand", "connector", "account", "public", "kind", "complaint", "addressed"):
             wanted = getattr(self, key)
             if wanted is not None and wanted != getattr(traits, key):
-                return f"{key} is {getattr(traits, key)}, not {wanted}"
+                return f"{key} is {_plain(getattr(traits, key))}, not {_plain(wanted)}"
         if self.priorities is not None and traits.priority not in self.priorities:
-            return f"priority is {traits.priority}, not {' or '.join(sorted(self.priorities))}"
+            return f"priority is {traits.priority}, not {_any_of(self.priorities)}"
         if self.min_followers is not None and (traits.followers or 0) < self.min_followers:
             return f"{traits.followers or 0} followers, fewer than {self.min_followers}"
+        if self.languages is not None and _tongue(traits.language) not in self.languages:
+            return f"language is {traits.language or 'not known'}, not {_any_of(self.languages)}"
+        if self.topics is not None and not self.topics & traits.topics:
+            return f"topic is {_any_of(traits.topics) or 'none'}, not {_any_of(self.topics)}"
+        if self.ratings is not None and (traits.rating is None or _stars(traits.rating) not in self.ratings):
+            rating = "none" if traits.rating is None else f"{traits.rating:g}"
+            return f"rating is {rating}, not {_any_of(str(r) for r in self.ratings)}"
         if self.needs_reply_only and not traits.needs_reply:
             return "no message needs a reply"
         return None
+
+
+def _plain(value: object) -> str:
+    return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def _any_of(values: Iterable[str]) -> str:
+    return " or ".join(sorted(values))
+
+
+def _tongue(language: str | None) -> str | None:
+    """The language without its region: "pt-BR" is "pt"."""
+    return None if language is None else language.replace("_", "-").split("-")[0].lower()
+
+
+def _stars(rating: float) -> int:
+    """A rating as stars: 3.5 counts as 4."""
+    return int(rating + 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +130,7 @@ def choose(targets: Sequence[Target], traits: Traits) -> Target | None:
     """The first target, top to bottom, that is for such a case; None where none is or it promises nothing."""
     for target in targets:
         if target.mismatch(traits) is None:
-            return target if target.first_response_seconds is not None else None
+            return target if target.promises else None
     return None
 
 
@@ -99,7 +142,7 @@ def explain(targets: Sequence[Target], traits: Traits) -> Choice:
         if mismatch is not None:
             reasons.append(f"{target.name}: no, {mismatch}")
             continue
-        if target.first_response_seconds is None:
+        if not target.promises:
             return Choice(None, (*reasons, f"{target.name}: yes, and it promises nothing"))
         return Choice(target, (*reasons, f"{target.name}: yes"))
     return Choice(None, (*reasons, "no target is for such a case"))
@@ -113,19 +156,37 @@ class DueTimes:
     warnings: tuple[tuple[float, datetime], ...]
 
 
-def due_times(target: Target, started_at: datetime, held_since: datetime) -> DueTimes:
-    """When a clock that started then is due.
+def due_times(
+    seconds: float,
+    warnings: Sequence[float],
+    started_at: datetime,
+    held_since: datetime,
+    calendar: Calendar | None = None,
+) -> DueTimes:
+    """When a clock that started then and is promised so many `seconds` (of the calendar's open time) is due.
 
     `held_since` is when the case came under this target: at its start, or at a later message that made
     it tighter. A target that comes late never breaches before then plus one warning interval (the time
     from the first warning to the breach), so that people have had their warning.
     """
-    seconds = target.first_response_seconds
-    if seconds is None:
-        raise ValueError(f"target {target.name} promises nothing, so nothing is due")
-    due_at = started_at + timedelta(seconds=seconds)
+    due_at = add_time(calendar, started_at, seconds)
     if held_since > started_at:
-        first = target.warnings[0] if target.warnings else 1.0
-        due_at = max(due_at, held_since + timedelta(seconds=seconds * (1.0 - first)))
-    span = due_at - started_at
-    return DueTimes(due_at, tuple((share, started_at + span * share) for share in target.warnings))
+        first = warnings[0] if warnings else 1.0
+        late = add_time(calendar, held_since, seconds * (1.0 - first))
+        if late > due_at:
+            due_at, seconds = late, open_seconds(calendar, started_at, late)
+    return DueTimes(
+        due_at, tuple((share, add_time(calendar, started_at, seconds * share)) for share in warnings)
+    )
+
+
+def add_time(calendar: Calendar | None, start: datetime, seconds: float) -> datetime:
+    """When so much open time has passed since then. No calendar: always open."""
+    return start + timedelta(seconds=seconds) if calendar is None else calendar.add(start, seconds)
+
+
+def open_seconds(calendar: Calendar | None, start: datetime, end: datetime) -> float:
+    """The open time between."""
+    if calendar is None:
+        return max(0.0, (end - start).total_seconds())
+    return calendar.open_seconds(start, end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,19 +16,20 @@ from monitor.store.codec import (
     to_us,
     to_us_or_none,
 )
-from rules.case import Action, Case, Place, Status, Word
+from rules.case import Action, Case, Status, Word
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A stored case, with when it is to be looked at again and why."""
+    """A stored case, with when it is to be looked at again and why. `counted`: its clocks, as "name/cycle",
+    whose breach is in the figures."""
 
     pk: int
     scope: int
     case: Case
     look_again_at: datetime | None
     reason: str
-    breach_counted: bool
+    counted: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,13 @@ class Mute:
     at: datetime
 
 
-_ROW = "pk, scope, body, look_again_at, reason, breach_counted"
+_ROW = "pk, scope, body, look_again_at, reason, counted"
 
 
 def _row(values: Sequence[Any]) -> Row:
     pk, scope, body, look_again_at, reason, counted = values
-    return Row(pk, scope, case_from_json(body), from_us_or_none(look_again_at), reason, bool(counted))
+    case = case_from_json(body)
+    return Row(pk, scope, case, from_us_or_none(look_again_at), reason, frozenset(counted.split()))
 
 
 class Cases:
@@ -57,30 +59,62 @@ class Cases:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def of_conversation(self, scope: int, place: Place) -> list[Row]:
-        """Its cases, oldest first."""
+    def of_thread(self, scope: int, thread: str, customer: str) -> list[Row]:
+        """The cases that one customer began in a thread, oldest first."""
         rows = self._connection.execute(
             f"SELECT {_ROW} FROM cases WHERE scope = ? AND conversation = ? AND customer = ? ORDER BY opened_at",
-            (scope, place.conversation, place.customer),
+            (scope, thread, customer),
         )
         return [_row(r) for r in rows]
 
     def holding(self, scope: int, conversation: str, customer: str, at: datetime) -> Row | None:
-        """The case that holds the customer's message written at that time."""
+        """The case that holds the customer's message written at that time, in this thread or, where it went
+        on here from another, in that."""
+        link = self._connection.execute(
+            "SELECT since, case_id FROM links WHERE scope = ? AND conversation = ? AND customer = ? AND since <= ?"
+            " ORDER BY since DESC LIMIT 1",
+            (scope, conversation, customer, to_us(at)),
+        ).fetchone()
         row = self._connection.execute(
             f"SELECT {_ROW} FROM cases WHERE scope = ? AND conversation = ? AND customer = ? AND opened_at <= ?"
             " ORDER BY opened_at DESC LIMIT 1",
             (scope, conversation, customer, to_us(at)),
         ).fetchone()
+        found = None if row is None else _row(row)
+        if link is not None and (found is None or to_us(found.case.opened_at) < link[0]):
+            return self.find(link[1])
+        return found
+
+    def find(self, id: str) -> Row | None:
+        """The case with that id."""
+        row = self._connection.execute(f"SELECT {_ROW} FROM cases WHERE id = ?", (id,)).fetchone()
         return None if row is None else _row(row)
 
-    def next_opened_at(self, scope: int, case: Case) -> datetime | None:
-        """When the conversation's next case began."""
-        row = self._connection.execute(
-            "SELECT min(opened_at) FROM cases WHERE scope = ? AND conversation = ? AND customer = ? AND opened_at > ?",
-            (scope, case.place.conversation, case.place.customer, to_us(case.opened_at)),
-        ).fetchone()
-        return from_us_or_none(row[0])
+    def spans(self, scope: int, case: Case) -> list[tuple[str, datetime, datetime | None]]:
+        """Where and from when until when it goes on: (thread, from, until), its own thread first."""
+        found = []
+        links = self._connection.execute(
+            "SELECT conversation, since FROM links WHERE case_id = ? ORDER BY since", (case.id,)
+        ).fetchall()
+        for thread, since in [(case.place.conversation, to_us(case.opened_at)), *links]:
+            where = (scope, thread, case.place.customer, since)
+            ends = self._connection.execute(
+                "SELECT min(at) FROM (SELECT min(opened_at) AS at FROM cases"
+                " WHERE scope = ? AND conversation = ? AND customer = ? AND opened_at > ?"
+                " UNION ALL SELECT min(since) FROM links"
+                " WHERE scope = ? AND conversation = ? AND customer = ? AND since > ?)",
+                (*where, *where),
+            ).fetchone()
+            found.append((thread, from_us(since), from_us_or_none(ends[0])))
+        return found
+
+    def link(self, scope: int, customer: str, links: Sequence[tuple[str, datetime, str]]) -> None:
+        """Note where this customer's cases go on in other threads, as (thread, since, case id); all of them."""
+        self._connection.execute("DELETE FROM links WHERE scope = ? AND customer = ?", (scope, customer))
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO links (scope, conversation, customer, since, case_id) VALUES (?, ?, ?, ?, ?)",
+            [(scope, thread, customer, to_us(since), id) for thread, since, id in links],
+        )
 
     def write(self, scope: int, case: Case, look_again_at: datetime | None, *, new: bool) -> None:
         """Store a case as it is now folded."""
@@ -88,6 +122,7 @@ class Cases:
             case.status,
             case.priority,
             case.target,
+            case.complaint,
             case.quiet,
             to_us_or_none(case.waiting_since),
             to_us_or_none(case.due_at),
@@ -96,8 +131,9 @@ class Cases:
         )
         if new:
             self._connection.execute(
-                "INSERT INTO cases (status, priority, target, quiet, waiting_since, due_at, look_again_at, body,"
-                " id, scope, conversation, customer, opened_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO cases (status, priority, target, complaint, quiet, waiting_since, due_at, look_again_at,"
+                " body, id, scope, conversation, customer, opened_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *values,
                     case.id,
@@ -109,14 +145,14 @@ class Cases:
             )
         else:
             self._connection.execute(
-                "UPDATE cases SET status = ?, priority = ?, target = ?, quiet = ?, waiting_since = ?, due_at = ?,"
-                " look_again_at = ?, body = ? WHERE id = ?",
+                "UPDATE cases SET status = ?, priority = ?, target = ?, complaint = ?, quiet = ?, waiting_since = ?,"
+                " due_at = ?, look_again_at = ?, body = ? WHERE id = ?",
                 (*values, case.id),
             )
 
-    def mark_breach_counted(self, id: str) -> None:
-        """Its breach is in the figures."""
-        self._connection.execute("UPDATE cases SET breach_counted = 1 WHERE id = ?", (id,))
+    def keep_counted(self, id: str, counted: Iterable[str]) -> None:
+        """The clocks, as "name/cycle", whose breach is in the figures."""
+        self._connection.execute("UPDATE cases SET counted = ? WHERE id = ?", (" ".join(sorted(counted)), id))
 
     def remove(self, pk: int) -> None:
         """It is no more: a late message joined it to another."""
@@ -194,13 +230,14 @@ class Cases:
             (Status.WAITING, Status.NOT_NEEDED),
         ).fetchall()
 
-    def said_of(self, scope: int, conversation: str, customer: str) -> list[Action]:
-        """What operators said of any message of this conversation."""
+    def said_of(self, scope: int, threads: Sequence[str], customer: str) -> list[Action]:
+        """What operators said of any message of this customer's threads."""
         rows = self._connection.execute(
             "SELECT a.word, a.message, a.who, a.at, a.until, a.note FROM actions a"
             " JOIN messages m ON m.scope = a.scope AND m.id = a.message"
-            " WHERE a.scope = ? AND m.conversation = ? AND m.customer = ? ORDER BY a.at, a.pk",
-            (scope, conversation, customer),
+            f" WHERE a.scope = ? AND m.conversation IN ({', '.join('?' * len(threads))}) AND m.customer = ?"
+            " ORDER BY a.at, a.pk",
+            (scope, *threads, customer),
         )
         return [Action(Word(w), m, who, from_us(at), from_us_or_none(u), n) for w, m, who, at, u, n in rows]
 

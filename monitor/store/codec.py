@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rules.case import Case, Place, Reply, Status
+from rules.case import Case, Clock, ClockName, Place, Reply, Status
 from rules.meaning.contract import Priority, Verdict
 from rules.message import Kind
 
@@ -20,10 +20,9 @@ _CASE_TIMES = frozenset(
     {
         "opened_at",
         "last_message_at",
+        "asked_at",
         "first_any_reply_at",
-        "stopped_at",
-        "waiting_since",
-        "due_at",
+        "closes_at",
         "acknowledged_at",
         "snoozed_until",
     }
@@ -90,10 +89,52 @@ def case_to_json(case: Case) -> str:
             value = [value.brand, value.connector, value.conversation, value.customer]
         elif name == "first_response":
             value = [value.message_id, to_us(value.at), value.by, to_us(value.seen_at)]
-        elif name == "warnings":
-            value = [[share, to_us(at)] for share, at in value]
+        elif name == "clocks":
+            value = [_clock_to_row(clock) for clock in value]
+        elif name == "resolution":
+            value = _clock_to_row(value)
         row[name] = value
     return _encode(row)
+
+
+def _clock_to_row(clock: Clock) -> list[Any]:
+    return [
+        clock.name,
+        clock.cycle,
+        to_us(clock.started_at),
+        clock.message_id,
+        to_us_or_none(clock.stopped_at),
+        clock.stopped_by,
+        clock.ending,
+        clock.answer_id,
+        clock.target,
+        clock.target_seconds,
+        clock.calendar,
+        to_us_or_none(clock.due_at),
+        [[share, to_us(at)] for share, at in clock.warnings],
+        clock.repeat_seconds,
+        clock.repeat_max,
+    ]
+
+
+def _clock_from_row(row: list[Any]) -> Clock:
+    return Clock(
+        ClockName(row[0]),
+        row[1],
+        from_us(row[2]),
+        row[3],
+        from_us_or_none(row[4]),
+        row[5],
+        None if row[6] is None else Status(row[6]),
+        row[7],
+        row[8],
+        row[9],
+        row[10],
+        from_us_or_none(row[11]),
+        tuple((share, from_us(at)) for share, at in row[12]),
+        row[13],
+        row[14],
+    )
 
 
 def case_from_json(body: str) -> Case:
@@ -108,7 +149,9 @@ def case_from_json(body: str) -> Case:
     row["priority"] = Priority(row["priority"])
     row["topics"] = tuple(row["topics"])
     row["reasons"] = tuple(row["reasons"])
-    row["warnings"] = tuple((share, from_us(at)) for share, at in row["warnings"])
+    row["clocks"] = tuple(_clock_from_row(clock) for clock in row["clocks"])
+    if "resolution" in row:
+        row["resolution"] = _clock_from_row(row["resolution"])
     if "first_response" in row:
         message_id, at, by, seen_at = row["first_response"]
         row["first_response"] = Reply(message_id, from_us(at), by, from_us(seen_at))

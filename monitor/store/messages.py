@@ -60,10 +60,10 @@ class Judged:
     stream: str
 
 
-_LINK = "pk, id, author_id, outbound, parent, addressed_to, handles, created_at, conversation, customer, rung"
+_LINK = "pk, id, author_id, outbound, parent, addressed_to, handles, created_at, conversation, customer, rung, public"
 _PART = (
     "id, outbound, created_at, seen_at, author_handle, verdict, first_verdict, addressed, automated, edited_at,"
-    " deleted_at, quiet_before, account, kind, public, followers, reach"
+    " deleted_at, quiet_before, account, kind, public, followers, reach, language, rating"
 )
 _INSERT = (
     "INSERT INTO messages (scope, id, account, kind, conversation, customer, rung, parent, addressed_to,"
@@ -74,7 +74,7 @@ _INSERT = (
 
 
 def _placed(row: Sequence[Any]) -> Placed:
-    pk, id, author, outbound, parent, to, handles, created_at, conversation, customer, rung = row
+    pk, id, author, outbound, parent, to, handles, created_at, conversation, customer, rung, public = row
     link = Link(
         id,
         author,
@@ -83,6 +83,7 @@ def _placed(row: Sequence[Any]) -> Placed:
         () if to == "[]" else tuple(json.loads(to)),
         () if handles == "[]" else tuple(json.loads(handles)),
         from_us(created_at),
+        not public,
     )
     return Placed(pk, link, conversation, customer, rung)
 
@@ -266,6 +267,10 @@ class Messages:
         """It turned out to address the brand, and is judged as such."""
         self._connection.execute("UPDATE messages SET addressed = 1, verdict = ? WHERE pk = ?", (verdict, pk))
 
+    def mark_addressed(self, pk: int) -> None:
+        """One of its texts addresses the brand."""
+        self._connection.execute("UPDATE messages SET addressed = 1 WHERE pk = ? AND addressed = 0", (pk,))
+
     def judged_after(self, pk: int, limit: int) -> list[tuple[int, str, bool, str | None]]:
         """(pk, id, addressed, verdict) of customers' messages behind that row, in order."""
         rows = self._connection.execute(
@@ -290,13 +295,31 @@ class Messages:
         ).fetchall()
         yield from map(_placed, rows)
 
-    def parts(self, conversation: str, customer: str) -> list[Part]:
-        """One conversation, for the fold."""
+    def threads_of(self, conversation: str, customer: str) -> list[str]:
+        """The threads that are folded together: all of this customer's, this one first, where one of them is
+        private, since a public case may go on there; else this one alone."""
+        private = self._connection.execute(
+            "SELECT 1 FROM messages WHERE scope = ? AND customer = ? AND public = 0 LIMIT 1",
+            (self.scope, customer),
+        ).fetchone()
+        if private is None:
+            return [conversation]
         rows = self._connection.execute(
-            f"SELECT {_PART} FROM messages WHERE scope = ? AND conversation = ? AND customer = ?",
-            (self.scope, conversation, customer),
+            "SELECT DISTINCT conversation FROM messages WHERE scope = ? AND customer = ? ORDER BY 1",
+            (self.scope, customer),
         )
-        return [_part(row) for row in rows]
+        return [conversation, *(thread for (thread,) in rows if thread != conversation)]
+
+    def parts(self, threads: Sequence[str], customer: str) -> list[Part]:
+        """What one customer and the brand wrote in these threads, for the fold; the first is its place."""
+        parts: list[Part] = []
+        for number, thread in enumerate(threads):
+            rows = self._connection.execute(
+                f"SELECT {_PART} FROM messages WHERE scope = ? AND conversation = ? AND customer = ?",
+                (self.scope, thread, customer),
+            )
+            parts += [_part(row, thread if number else "") for row in rows]
+        return parts
 
     def read(self, id: str) -> Message | None:
         """The message as it stands now, for alerts, exports and the like."""
@@ -330,7 +353,7 @@ class Messages:
         return row[0], row[1], from_us(row[2])
 
 
-def _part(row: Sequence[Any]) -> Part:
+def _part(row: Sequence[Any], thread: str) -> Part:
     (id, outbound, created, seen, handle, verdict, first, addressed, automated, edited, deleted, quiet) = row[
         :12
     ]
@@ -352,6 +375,9 @@ def _part(row: Sequence[Any]) -> Part:
         public=bool(row[14]),
         followers=row[15],
         reach=row[16],
+        language=row[17],
+        rating=row[18],
+        thread=thread,
     )
 
 

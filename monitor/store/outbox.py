@@ -20,7 +20,8 @@ from typing import Any
 
 from monitor.store.codec import from_us, from_us_or_none, say_json, to_us, to_us_or_none
 from rules.alert import Stage
-from rules.decisions import Said
+from rules.case import ClockName
+from rules.decisions import Owed, Said
 
 
 class State(StrEnum):
@@ -54,10 +55,7 @@ class Row:
     key: str
     subject: str
     about: About | None
-    stage: Stage
-    cycle: int
-    repeat: int
-    moment: datetime
+    owed: Owed
     channel: str
     recipient: str
     state: State
@@ -75,30 +73,44 @@ class Row:
         """What the core needs to know of it."""
         told = self.state in (State.DELIVERED, State.SHADOW) or self.maybe_told
         pending = self.state in (State.PENDING, State.LEASED)
-        return Said(self.stage, self.cycle, self.repeat, self.moment, told, pending)
+        return Said(self.owed, told, pending, self.created_at)
+
+    @property
+    def stage(self) -> Stage:
+        return self.owed.stage
 
 
 _ROW = (
     "pk, key, subject, scope, conversation, customer, message, message_at, stage, cycle, repeat, moment, channel,"
-    " recipient, state, body, created_at, due_at, attempts, maybe_told, ended_at, outcome, receipt"
+    " recipient, state, body, created_at, due_at, attempts, maybe_told, ended_at, outcome, receipt, clock, round, step"
 )
 
 
 def _row(r: Sequence[Any]) -> Row:
+    body = json.loads(r[15])
+    unknown_since = body.get("unknown_since")
+    owed = Owed(
+        stage=Stage(r[8]),
+        cycle=r[9],
+        repeat=r[10],
+        moment=from_us(r[11]),
+        clock=ClockName(r[23]),
+        round=r[24],
+        step=r[25],
+        caveats=tuple(body.get("caveats", ())),
+        unknown_since=None if unknown_since is None else from_us(unknown_since),
+    )
     about = None if r[4] is None else About(r[3], r[4], r[5], r[6], from_us(r[7]))
     return Row(
         pk=r[0],
         key=r[1],
         subject=r[2],
         about=about,
-        stage=Stage(r[8]),
-        cycle=r[9],
-        repeat=r[10],
-        moment=from_us(r[11]),
+        owed=owed,
         channel=r[12],
         recipient=r[13],
         state=State(r[14]),
-        body=json.loads(r[15]),
+        body=body,
         created_at=from_us(r[16]),
         due_at=from_us(r[17]),
         attempts=r[18],
@@ -121,18 +133,23 @@ class Outbox:
         key: str,
         subject: str,
         about: About | None,
-        said: Said,
+        owed: Owed,
         channel: str,
         recipient: str,
         body: Mapping[str, Any],
         now: datetime,
-        shadow: bool,
+        state: State = State.PENDING,
+        outcome: str | None = None,
     ) -> bool:
-        """Have it said. False where it had been made before: nothing is said twice."""
+        """Have it said. False where it had been made before: nothing is said twice. `state` SHADOW: it is
+        only noted; SUPERSEDED: another says it, which is the `outcome`."""
+        more: dict[str, Any] = {"caveats": owed.caveats} if owed.caveats else {}
+        if owed.unknown_since is not None:
+            more["unknown_since"] = to_us(owed.unknown_since)
         done = self._connection.execute(
             "INSERT OR IGNORE INTO outbox (key, subject, scope, conversation, customer, message, message_at, stage,"
-            " cycle, repeat, moment, channel, recipient, state, body, created_at, due_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " cycle, repeat, moment, channel, recipient, state, body, created_at, due_at, clock, round, step,"
+            " ended_at, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 key,
                 subject,
@@ -141,16 +158,21 @@ class Outbox:
                 about.customer if about else None,
                 about.message if about else None,
                 to_us(about.message_at) if about else None,
-                said.stage,
-                said.cycle,
-                said.repeat,
-                to_us(said.moment),
+                owed.stage,
+                owed.cycle,
+                owed.repeat,
+                to_us(owed.moment),
                 channel,
                 recipient,
-                State.SHADOW if shadow else State.PENDING,
-                say_json(body),
+                state,
+                say_json({**body, **more}),
                 to_us(now),
                 to_us(now),
+                owed.clock,
+                owed.round,
+                owed.step,
+                to_us(now) if state is State.SUPERSEDED else None,
+                outcome,
             ),
         )
         return done.rowcount == 1

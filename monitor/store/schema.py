@@ -5,6 +5,7 @@ Times are integers: microseconds since 1970 UTC. `scope` stands for (brand, conn
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 MIGRATION_SET = "response_monitor"
-NAMES = ("0001_the_beginning",)
+NAMES = ("0001_the_beginning", "0002_clocks")
 """All migrations, in order: what a file must have applied, and no others, to be served."""
 
 _FACTS = """
@@ -167,6 +168,44 @@ CREATE TABLE counters (name TEXT NOT NULL, labels TEXT NOT NULL, value REAL NOT 
     PRIMARY KEY (name, labels)) WITHOUT ROWID;
 """
 
+_CLOCKS = """
+ALTER TABLE cases ADD COLUMN complaint INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cases ADD COLUMN counted TEXT NOT NULL DEFAULT '';
+UPDATE cases SET complaint = coalesce(json_extract(body, '$.complaint'), 0),
+    counted = CASE WHEN breach_counted THEN 'first_response/' || coalesce(json_extract(body, '$.cycle'), 0)
+        ELSE '' END;
+ALTER TABLE cases DROP COLUMN breach_counted;
+CREATE INDEX cases_complaints ON cases (scope, opened_at) WHERE complaint = 1;
+
+CREATE TABLE links (          -- where a public case goes on in private messages
+    scope INTEGER NOT NULL, conversation TEXT NOT NULL, customer TEXT NOT NULL, since INTEGER NOT NULL,
+    case_id TEXT NOT NULL,
+    PRIMARY KEY (scope, conversation, customer, since)
+) WITHOUT ROWID;
+CREATE INDEX links_case ON links (case_id);
+CREATE INDEX links_customer ON links (scope, customer);
+CREATE INDEX messages_private ON messages (scope, customer) WHERE public = 0;
+CREATE INDEX messages_customer ON messages (scope, customer) WHERE customer IS NOT NULL;
+
+ALTER TABLE outbox ADD COLUMN clock TEXT NOT NULL DEFAULT 'first_response';
+ALTER TABLE outbox ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN step TEXT;
+CREATE INDEX outbox_claims ON outbox (created_at) WHERE stage IN ('warning', 'breach', 'escalated');
+
+CREATE TABLE surges (         -- storms and spikes, one row an episode
+    pk INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL, brand TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    last_at INTEGER NOT NULL, -- when the last case joined it
+    over_at INTEGER,
+    said INTEGER NOT NULL DEFAULT 0, -- how often it was said
+    body TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX surges_running ON surges (brand, kind) WHERE over_at IS NULL;
+
+CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
 
 def migrations() -> Migrations:
     """All migrations, for `database.open_database` to apply."""
@@ -180,7 +219,47 @@ def migrations() -> Migrations:
             for statement in _statements(script):
                 db.execute(statement)
 
+    @steps(name=NAMES[1])
+    def clocks(db: Database) -> None:
+        for statement in _statements(_CLOCKS):
+            db.execute(statement)
+        for pk, body in db.execute("SELECT pk, body FROM cases").fetchall():
+            db.execute("UPDATE cases SET body = ? WHERE pk = ?", (_with_clocks(body), pk))
+
     return steps
+
+
+def _with_clocks(body: str) -> str:
+    """A case of the first schema, which had one wait, as one with clocks: every figure stays. What it knew
+    nothing of (the next responses) comes with the next `rebuild`, which the daemon makes at its start."""
+    case = json.loads(body)
+    names = ("cycle", "stopped_at", "stopped_by", "target", "target_seconds", "due_at", "warnings")
+    old = {name: case.pop(name, None) for name in (*names, "repeat_seconds", "repeat_max", "waiting_since")}
+    waits = case["status"] in ("waiting", "not_needed")
+    started_at = old["waiting_since"] or case["opened_at"]
+    answer = case.get("first_response")
+    answered = answer is not None and answer[1] == old["stopped_at"]
+    case["asked_at"] = case["opened_at"]
+    case["clocks"] = [
+        [
+            "first_response",
+            old["cycle"] or 0,
+            started_at,
+            case.get("waiting_message_id") or case["first_message_id"],
+            old["stopped_at"],
+            old["stopped_by"],
+            None if waits else case["status"],
+            answer[0] if answered else None,
+            old["target"],
+            old["target_seconds"],
+            None,
+            old["due_at"],
+            old["warnings"] or [],
+            old["repeat_seconds"],
+            old["repeat_max"] or 0,
+        ]
+    ]
+    return json.dumps(case, ensure_ascii=False, separators=(",", ":"))
 
 
 def _statements(script: str) -> list[str]:

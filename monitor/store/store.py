@@ -15,6 +15,7 @@ from monitor.store.figures import Figures
 from monitor.store.messages import Messages, StoredThread
 from monitor.store.outbox import Outbox
 from monitor.store.streams import Streams
+from monitor.store.surges import Surges
 
 
 class Reader:
@@ -26,6 +27,7 @@ class Reader:
         self.streams = Streams(connection)
         self.outbox = Outbox(connection)
         self.figures = Figures(connection)
+        self.surges = Surges(connection)
         self._scopes: dict[tuple[str, str], int] = {}
 
     def scope(self, brand: str, connector: str) -> int | None:
@@ -62,6 +64,11 @@ class Reader:
         """Every policy with the time from which it held."""
         rows = self.connection.execute("SELECT holds_from, body FROM policies ORDER BY pk")
         return [(from_us(at), body) for at, body in rows]
+
+    def mark(self, name: str) -> str | None:
+        """A note about the file itself."""
+        row = self.connection.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
 
     def close(self) -> None:
         self.connection.close()
@@ -101,6 +108,10 @@ class Store(Reader):
             return False
         self.connection.execute("INSERT INTO policies (holds_from, body) VALUES (?, ?)", (to_us(now), body))
         return True
+
+    def set_mark(self, name: str, value: str) -> None:
+        """Note something about the file itself."""
+        self.connection.execute("INSERT OR REPLACE INTO marks (name, value) VALUES (?, ?)", (name, value))
 
     def answers(self) -> bool:
         """Whether the file answers: the watchdog and readiness ask it."""

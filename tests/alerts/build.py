@@ -13,7 +13,7 @@ import pytest
 
 import alerts
 from alerts.contract import Channel, ChannelSurroundings
-from rules.alert import Alert, CaseFacts, Stage, Trouble
+from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
 from simulator.faults import Faults
 from simulator.mail import MailSink
 from simulator.serve import Served
@@ -54,8 +54,59 @@ def facts(**changes: Any) -> CaseFacts:
     return CaseFacts(**(given | changes))
 
 
+def storm_case(number: int = 1, **changes: Any) -> StormCase:
+    """One of a storm's worst cases: a customer who at noon has waited for 20 minutes, 5 too long."""
+    given: dict[str, Any] = {
+        "case_id": f"acme/x/{number}",
+        "customer": f"@customer_{number}",
+        "connector": "x",
+        "priority": "high",
+        "waiting_since": NOON - timedelta(minutes=20),
+        "due_at": NOON - timedelta(minutes=5),
+        "url": f"https://x.example/customer_{number}/status/{number}",
+    }
+    return StormCase(**(given | changes))
+
+
+def storm(**changes: Any) -> Storm:
+    """54 cases since ten to noon, of which 42 wait and 12 were answered."""
+    given: dict[str, Any] = {
+        "brand": "Acme",
+        "connectors": ("x", "reddit"),
+        "since": NOON - timedelta(minutes=10),
+        "reached": 54,
+        "waiting": 42,
+        "answered": 12,
+        "worst": tuple(storm_case(number) for number in range(1, 6)),
+        "words": (("delivery", 31), ("refund", 12)),
+    }
+    return Storm(**(given | changes))
+
+
+def storm_alert(repeat: int = 0, *, at: datetime = NOON, stage: Stage = Stage.STORM, **changes: Any) -> Alert:
+    """The storm as it is told first, or for the so-manieth time."""
+    key = f"storm_1/{stage}/{repeat}/care"
+    return Alert(key, "storm_1", stage, at, repeat, storm=storm(**changes))
+
+
+def spike_alert(**changes: Any) -> Alert:
+    """42 complaints in the ten minutes before noon, where 3 are usual."""
+    given: dict[str, Any] = {
+        "brand": "Acme",
+        "count": 42,
+        "window_seconds": 600.0,
+        "usual": 3.0,
+        "since": NOON - timedelta(minutes=10),
+    }
+    return Alert("spike_1/care", "spike_1", Stage.SPIKE, NOON, spike=Spike(**(given | changes)))
+
+
 def alert(stage: Stage, *, at: datetime = NOON, repeat: int = 0, subject: str = "", **changes: Any) -> Alert:
-    """An alert of that stage: of a case, or for TROUBLE and TEST of ourselves."""
+    """An alert of that stage: of a case or of many, or for TROUBLE and TEST of ourselves."""
+    if stage is Stage.STORM:
+        return storm_alert(repeat, at=at)
+    if stage is Stage.SPIKE:
+        return spike_alert()
     if stage in (Stage.TROUBLE, Stage.TEST):
         since = NOON - timedelta(minutes=5)
         trouble = Trouble("@acme on x refuses us", "mentions: 403", since, 3, "Give the permission")
@@ -66,7 +117,9 @@ def alert(stage: Stage, *, at: datetime = NOON, repeat: int = 0, subject: str = 
         changes = over | changes
     case = facts(**changes)
     subject = subject or case.case_id
-    return Alert(f"{subject}/first_response/0/{stage}/{repeat}/care/0a1b", subject, stage, at, repeat, case)
+    key = f"{subject}/{case.clock}/0/{stage}/{repeat}/care/0a1b"
+    step = "the lead" if stage is Stage.ESCALATED else None
+    return Alert(key, subject, stage, at, repeat, case, step=step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -97,13 +98,162 @@ def test_no_reason_for_a_complaint_is_given_where_there_is_none() -> None:
 def test_a_trouble_says_since_when_how_many_wait_and_what_to_do() -> None:
     """An alert about ourselves is an instruction, not a riddle."""
     found = said(Stage.TROUBLE)
-    assert found.headline == "@acme on x refuses us"
+    assert found.headline == "@acme on x refuses us; 3 cases were waiting"
     assert dict(found.facts) == {
         "Since": "Mon 02 Nov 12:55 CET, 5 min ago",
         "What": "mentions: 403",
         "Waiting there": "3 cases",
         "What to do": "Give the permission",
     }
+
+
+def test_that_we_are_blind_is_said_with_how_many_wait_there() -> None:
+    """Who reads that we cannot see knows at once since when and how much hangs on it, and when it is over."""
+    for waiting, words in ((7, "; 7 cases were waiting"), (1, "; 1 case was waiting"), (0, "")):
+        trouble = Trouble("We are blind on @acme on x since 12:03 UTC", "time-outs", NOON, waiting)
+        found = render(Alert("k", "blind", Stage.TROUBLE, NOON, trouble=trouble), BERLIN)
+        assert found.headline == f"We are blind on @acme on x since 12:03 UTC{words}"
+        assert found.thread_title == "We are blind on @acme on x since 12:03 UTC"
+    trouble = Trouble("We see @acme on x again", "", NOON, 7)
+    over = render(Alert("k", "blind", Stage.CLEARED, NOON, trouble=trouble), BERLIN)
+    assert over.headline == "We see @acme on x again"
+    long = Trouble("A" * 300, "", NOON, 7)
+    flooded = render(Alert("k", "blind", Stage.TROUBLE, NOON, trouble=long), BERLIN)
+    assert flooded.headline.endswith("; 7 cases were waiting")
+    assert len(flooded.headline) == HEADLINE_LENGTH_MAX
+
+
+def test_a_wait_for_the_next_answer_is_told_as_one() -> None:
+    """Who had an answer and asked again is not told of as if nobody had ever answered."""
+    clock: dict[str, Any] = {"clock": "next_response"}
+    assert (
+        said(Stage.WARNING, **clock).headline
+        == "8 min left: @ann_b has waited 7 min for the next answer on X"
+    )
+    late = said(Stage.BREACH, 13, **clock)
+    assert late.headline == "5 min late: @ann_b has waited 20 min for the next answer on X"
+    assert dict(late.facts)["Waiting again since"] == "Mon 02 Nov 12:53 CET, 20 min ago"
+
+
+RESOLUTION: dict[str, Any] = {
+    "clock": "resolution",
+    "target_seconds": 2 * 86400.0,
+    "target_name": "email",
+    "waiting_since": NOON - timedelta(days=2, minutes=5),
+    "due_at": NOON - timedelta(minutes=5),
+}
+
+
+def test_a_case_that_is_not_resolved_is_told_as_that() -> None:
+    """A case that was answered and is still open does not claim that nobody answered."""
+    found = said(Stage.BREACH, **RESOLUTION)
+    assert found.headline == "5 min late: @ann_b on X, not resolved for 2 d"
+    assert dict(found.facts)["Open since"] == "Sat 31 Oct 12:55 CET, 2 d ago"
+    assert dict(found.facts)["Target"].startswith("5 min late, target 2 d (email), was due Mon 02 Nov 12:55")
+    again = said(Stage.BREACH, 10, 1, **RESOLUTION)
+    assert again.headline == "Still not resolved, 15 min late: @ann_b on X, not resolved for 2 d (reminder 1)"
+    assert "answer" not in f"{found.text} {again.text} {found.thread_title}".replace("no answer?", "")
+    over: dict[str, Any] = {"outcome": "resolved by olga", "answered_at": NOON}
+    cleared = said(Stage.CLEARED, **RESOLUTION, **over)
+    assert cleared.headline == "@ann_b on X: resolved by olga"
+    assert dict(cleared.facts)["Resolved"] == "Mon 02 Nov 13:00 CET, 5 min after the target of 2 d"
+    corrected = said(Stage.CORRECTED, **RESOLUTION, **over)
+    assert corrected.headline == "Correction: @ann_b on X: resolved by olga"
+    assert dict(corrected.facts)["We said"] == "that it was not resolved; we saw late that it was over"
+
+
+@pytest.mark.parametrize("clock", ["first_response", "next_response", "resolution"])
+@pytest.mark.parametrize(
+    ("stage", "repeat", "headline"),
+    [
+        (Stage.WARNING, 0, "Unknown whether answered (blind since 13:03): @ann_b wrote on X 20 min ago"),
+        (Stage.BREACH, 0, "Unknown whether answered (blind since 13:03): @ann_b wrote on X 20 min ago"),
+        (
+            Stage.BREACH,
+            2,
+            "Unknown whether answered (blind since 13:03): @ann_b wrote on X 20 min ago (reminder 2)",
+        ),
+        (
+            Stage.ESCALATED,
+            0,
+            "Escalated to the lead, unknown whether answered (blind since 13:03): "
+            "@ann_b wrote on X 20 min ago",
+        ),
+    ],
+)
+def test_what_is_unknown_is_called_unknown(stage: Stage, repeat: int, headline: str, clock: str) -> None:
+    """While we are blind no alert claims that somebody waits, or that nobody answered: it says since when
+    we cannot know, and where to look."""
+    blind = NOON + timedelta(minutes=3)
+    found = said(stage, 13, repeat, unknown_since=blind, clock=clock, text="My order never came.")
+    assert found.headline == headline
+    facts = dict(found.facts)
+    assert facts["Answered?"] == (
+        "unknown: we have been blind since Mon 02 Nov 13:03 CET; look at the platform itself"
+    )
+    assert facts["Target"] == "15 min (public), was due Mon 02 Nov 13:08 CET"
+    assert facts["Asked"] == "Mon 02 Nov 12:53 CET, 20 min ago"
+    assert (found.mark, found.link_text) == ("❓", "Open on X and look")
+    for claim in ("has waited", "no answer", " late", "waits for", "Waiting since", "not resolved"):
+        assert claim not in f"{found.text} {found.thread_title}"
+
+
+def test_taking_back_what_was_unknown_says_what_had_been_said() -> None:
+    """A correction does not confess to a claim that was never made."""
+    found = said(Stage.CORRECTED, 20, unknown_since=NOON)
+    assert dict(found.facts)["We said"] == "that we did not know whether anybody had answered"
+
+
+def test_an_escalation_says_to_whom_it_has_come() -> None:
+    """Who is called at last sees why it came to them and how late it is; a repeat says that it is one."""
+    found = said(Stage.ESCALATED, 13)
+    assert found.headline == "Escalated to the lead, 5 min late: @ann_b has waited 20 min on X"
+    assert found.facts[2] == ("Escalated to", "the lead")
+    assert said(Stage.ESCALATED, 13, 1).headline.endswith(" has waited 20 min on X (reminder 1)")
+    early = said(Stage.ESCALATED, clock="next_response")
+    assert early.headline == (
+        "Escalated to the lead, 8 min left: @ann_b has waited 7 min for the next answer on X"
+    )
+    nameless = replace(alert(Stage.ESCALATED), step=None)
+    assert render(nameless, BERLIN).headline.startswith("Escalated, 8 min left: ")
+    tricky = replace(alert(Stage.ESCALATED), step="a\nTarget: none " + "b" * 300)
+    assert len(render(tricky, BERLIN).headline) <= HEADLINE_LENGTH_MAX
+    assert "@ann_b has waited" in render(tricky, BERLIN).headline
+
+
+@pytest.mark.parametrize(
+    ("calendar", "words"),
+    [
+        ("office", " in office hours"),
+        ("office_hours", " in office hours"),
+        ("weekdays", " in weekdays hours"),
+        ("always", ""),
+        (None, ""),
+    ],
+)
+def test_a_target_in_opening_hours_says_so(calendar: str | None, words: str) -> None:
+    """Nobody wonders why two hours have lasted over the night."""
+    hours: dict[str, Any] = {
+        "calendar": calendar,
+        "target_seconds": 7200.0,
+        "target_name": "email",
+        "due_at": NOON + timedelta(hours=1),
+    }
+    due = "due Mon 02 Nov 14:00 CET"
+    assert dict(said(Stage.WARNING, **hours).facts)["Target"] == f"1 h left of 2 h{words} (email), {due}"
+    late = dict(said(Stage.BREACH, 65, **hours).facts)["Target"]
+    assert late == f"5 min late, target 2 h{words} (email), was {due}"
+    ended = dict(said(Stage.CLEARED, **hours).facts)["Answered"]
+    assert ended == f"Mon 02 Nov 13:05 CET, within the target of 2 h{words}"
+
+
+def test_closed_hours_ahead_are_not_told_as_time_left() -> None:
+    """On Friday evening nobody reads "64 h left" of half an hour: the alert says when it is due."""
+    found = said(
+        Stage.WARNING, calendar="office", target_seconds=1800.0, due_at=NOON + timedelta(hours=20, minutes=15)
+    )
+    assert found.headline == "Due Tue 09:15: @ann_b has waited 7 min on X"
+    assert dict(found.facts)["Target"] == "30 min in office hours (public), due Tue 03 Nov 09:15 CET"
 
 
 def test_an_alert_about_nothing_is_refused() -> None:

@@ -7,13 +7,14 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent, indent
+from typing import Any
 
 import pytest
 
 import alerts
 from alerts.render import render
 from rules.alert import Stage
-from tests.alerts.build import BERLIN, NOON, alert
+from tests.alerts.build import BERLIN, NOON, alert, storm_alert, storm_case
 from tests.docs.settings_tables import TABLE, with_tables
 
 DOCS = Path(__file__).parents[2] / "docs" / "alerts.md"
@@ -35,6 +36,9 @@ def test_the_example_is_what_is_sent() -> None:
         (Stage.BREACH, 23, 1),
         (Stage.CLEARED, 15, 0),
         (Stage.CORRECTED, 15, 0),
+        (Stage.ESCALATED, 13, 0),
+        (Stage.STORM, 0, 0),
+        (Stage.SPIKE, 0, 0),
         (Stage.TROUBLE, 0, 0),
     ],
 )
@@ -42,6 +46,29 @@ def test_each_stage_begins_as_the_table_says(stage: Stage, minutes: int, repeat:
     """Who filters or skims by the first words finds them in the docs."""
     said = render(alert(stage, at=NOON + timedelta(minutes=minutes), repeat=repeat), BERLIN)
     assert f"| `{said.mark} {said.headline}` |" in DOCS.read_text("utf-8")
+
+
+def test_the_storm_in_the_docs_is_what_is_sent() -> None:
+    """Who reads the docs knows the one message of a storm before it comes."""
+    said = render(storm_alert(worst=(storm_case(),)), BERLIN)
+    lines = indent(f"{said.mark} {said.text}", "    ", lambda line: bool(line.strip()))
+    assert f"\n{lines}\n" in DOCS.read_text("utf-8")
+
+
+def test_what_else_an_alert_can_begin_with_stands_there() -> None:
+    """The words for other clocks, for the unknown and for a storm's end are known before they come."""
+    later = NOON + timedelta(minutes=13)
+    over: dict[str, Any] = {"over_at": later, "reached": 54, "waiting": 2, "answered": 52}
+    resolution: dict[str, Any] = {"clock": "resolution", "waiting_since": NOON - timedelta(days=2)}
+    given = (
+        alert(Stage.BREACH, at=later, clock="next_response"),
+        alert(Stage.BREACH, at=later, **resolution),
+        alert(Stage.BREACH, at=later, unknown_since=NOON),
+        storm_alert(9, at=later, **over),
+    )
+    text = DOCS.read_text("utf-8")
+    for said in (render(one, BERLIN) for one in given):
+        assert f"`{said.mark} {said.headline}`" in text
 
 
 def test_every_setting_of_every_channel_stands_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from monitor.policy import BrandPolicy, Policy
 from monitor.store.store import Store, open_store
 from monitor.watch import Watched, watch_once
 from rules.alert import Alert, Stage
-from rules.case import FoldPolicy
+from rules.fold import FoldPolicy, Policies
 from rules.meaning.judge import Judge, make_judge
 from rules.meaning.pack import Pack
 from rules.meaning.policy import MeaningPolicy
@@ -31,6 +32,21 @@ from wire.errors import EdgeError
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 MEANING = MeaningPolicy(keywords=("acme",), handles=frozenset({"acme", "acmehelp"}))
 TARGET = Target("public", 900.0, needs_reply_only=False)
+FOLD = Policies.of(FoldPolicy((TARGET,)))
+STORED = json.dumps(
+    {
+        "targets": [
+            {
+                "name": "public",
+                "first_response": 900,
+                "needs_reply": "any",
+                "gap": 86400,
+                "warnings": [0.5, 0.8],
+            }
+        ]
+    }
+)
+"""The same, as the store keeps it."""
 
 
 def at(minutes: float) -> datetime:
@@ -47,7 +63,7 @@ def judge() -> Judge:
 
 def policy(**changes: Any) -> Policy:
     """Fifteen minutes for everybody, one channel that hears everything, nothing gated."""
-    brand = BrandPolicy("acme", "Acme", MEANING, judge(), make_automation(["acmebot"]), FoldPolicy((TARGET,)))
+    brand = BrandPolicy("acme", "Acme", MEANING, judge(), make_automation(["acmebot"]), FOLD)
     made = Policy(
         brands={"acme": brand},
         routes=(Route("care", "#care", frozenset(Stage)),),
@@ -56,7 +72,7 @@ def policy(**changes: Any) -> Policy:
         blind_after_seconds=450.0,
         credentials_warning=timedelta(days=14),
         response_buckets=(300.0, 900.0),
-        stored="{}",
+        stored=STORED,
         sees_all=True,
     )
     return replace(made, **changes)

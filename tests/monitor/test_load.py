@@ -70,7 +70,7 @@ def test_a_good_file_gives_typed_settings(tmp_path: Path) -> None:
     assert account.settings.bearer_token.name == "T_X_BEARER"
     assert config.targets[0].first_response == timedelta(minutes=15)
     care = config.channels["care"]
-    assert care.stages == ("warning", "breach", "cleared", "trouble", "corrected")
+    assert care.stages == ("warning", "breach", "cleared", "spike", "trouble", "corrected")
     assert care.brands is None and care.min_priority is Priority.LOW
     assert config.warnings == ()
     assert config.file == str(tmp_path / "monitor.toml")
@@ -402,7 +402,9 @@ def test_silence_is_never_an_accident(tmp_path: Path) -> None:
     alone = SMALL[: SMALL.index("[channels")]
     assert load(tmp_path, alone).warnings == ("channels: none are given, so nobody will be told",)
     deaf = load(tmp_path, SMALL + 'stages = ["warning", "cleared"]\n')
-    assert deaf.warnings == ("channels: none says 'breach'", "channels: none says 'trouble'")
+    assert deaf.warnings == tuple(
+        f"channels: none says {stage!r}" for stage in ("breach", "spike", "trouble")
+    )
     assert deaf.channels["care"].stages == ("warning", "cleared", "corrected")
 
 

@@ -50,17 +50,19 @@ def samples_of(text: str) -> Samples:
     return found
 
 
+LABELS = {"brand": "acme", "connector": "x", "target": "dm", "priority": "high", "clock": "first_response"}
+
+
 def test_counters_survive_a_restart(path: Path) -> None:
     """A restarted daemon shows the counts of before, not zero."""
     first = open_store(path)
     with first.transaction("test"):
-        first.figures.count("breaches", 3, brand="acme", connector="x", target="dm", priority="high")
+        first.figures.count("breaches", 3, **LABELS)
     first.close()
     again = open_store(path)
     with again.transaction("test"):
-        again.figures.count("breaches", brand="acme", connector="x", target="dm", priority="high")
-    labels = {"brand": "acme", "connector": "x", "target": "dm", "priority": "high"}
-    assert scrape(path)["response_monitor_breaches_total"] == [(labels, 4.0)]
+        again.figures.count("breaches", **LABELS)
+    assert scrape(path)["response_monitor_breaches_total"] == [(LABELS, 4.0)]
 
 
 def test_histogram_is_cumulative_with_targets_as_edges(store: Store, path: Path) -> None:

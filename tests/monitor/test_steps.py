@@ -288,7 +288,7 @@ def test_operators_words_act_at_once(tmp_path: Path) -> None:
     home, sink = house(tmp_path), Sink()
     home.take(0, customer("1", 0, conversation="t"), customer("2", 1, conversation="t"))
     done = act(home.store, home.policy, Action(Word.RESOLVE, "2", "olga", at(5)), at(5))
-    assert (done.status, done.stopped_by) == (Status.RESOLVED, "olga")
+    assert (done.status, done.latest.stopped_by) == (Status.RESOLVED, "olga")
     pass_time(home, sink, 5, 30)
     assert sink.sent == []
     assert find_case(home.store, "acme/x/1").case.status is Status.RESOLVED

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from rules.case import Action, FoldPolicy, Part, Place, Word
+from rules.case import Action, Part, Place, Word
+from rules.fold import FoldPolicy
 from rules.meaning.contract import Priority, Verdict
 from rules.targets import Target
 

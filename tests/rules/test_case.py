@@ -8,7 +8,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.case import Case, FoldPolicy, Part, Status, Word, fold
+from rules.case import Case, Part, Status, Word
+from rules.fold import FoldPolicy, fold
 from rules.targets import Target
 from tests.rules.build import MINUTES_15, PLACE, POLICY, asks, at, replies, says, verdict
 
@@ -84,7 +85,7 @@ def test_deleting_every_message_withdraws_the_case() -> None:
     assert one(gone, asks("2", 1)).status is Status.WAITING
     late = asks("1", 0, deleted_at=at(30))
     assert one(late, replies("2", 20)).status is Status.ANSWERED
-    assert one(asks("1", 0, deleted_at=at(30))).breached_at is None
+    assert one(asks("1", 0, deleted_at=at(30))).latest.breached_at is None
 
 
 def test_a_deleted_answer_stays_an_answer() -> None:
@@ -96,9 +97,9 @@ def test_the_promise_falls_due_and_is_broken() -> None:
     """Fifteen minutes are fifteen minutes from the customer's post, not from when we saw it."""
     case = one(asks("1", 0, seen_at=at(4)))
     assert case.due_at == at(15)
-    assert [moment for _, moment in case.warnings] == [at(7.5), at(12)]
-    assert one(asks("1", 0), replies("2", 15)).breached_at is None
-    assert one(asks("1", 0), replies("2", 15.1)).breached_at == at(15)
+    assert [moment for _, moment in case.latest.warnings] == [at(7.5), at(12)]
+    assert one(asks("1", 0), replies("2", 15)).latest.breached_at is None
+    assert one(asks("1", 0), replies("2", 15.1)).latest.breached_at == at(15)
 
 
 def test_a_tighter_target_that_comes_late_leaves_time_to_act() -> None:
@@ -124,7 +125,7 @@ def test_an_operators_word_covers_what_had_been_seen() -> None:
     done = says(Word.RESOLVE, "1", 5)
     assert one(asks("1", 0), said=(done,)).status is Status.RESOLVED
     again = one(asks("1", 0), asks("2", 4, seen_at=at(6)), said=(done,))
-    assert (again.status, again.cycle, again.waiting_since) == (Status.WAITING, 1, at(4))
+    assert (again.status, again.latest.cycle, again.waiting_since) == (Status.WAITING, 1, at(4))
     assert again.due_at == at(19)
     assert one(asks("1", 0), asks("2", 4), said=(done,)).status is Status.RESOLVED
 
@@ -145,7 +146,7 @@ def test_each_word_says_how_the_wait_ended() -> None:
     }
     for word, status in ends.items():
         case = one(asks("1", 0), said=(says(word, "1", 5),))
-        assert (case.status, case.stopped_by, case.stopped_at) == (status, "olga", at(5))
+        assert (case.status, case.latest.stopped_by, case.latest.stopped_at) == (status, "olga", at(5))
 
 
 def test_ack_assign_and_snooze_do_not_stop_the_wait() -> None:

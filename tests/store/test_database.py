@@ -21,7 +21,8 @@ from monitor.store.codec import (
 )
 from monitor.store.database import StoreBusy, StoreError, open_database, open_reader
 from monitor.store.store import open_store, read_store
-from rules.case import Word, fold
+from rules.case import Word
+from rules.fold import fold
 from rules.meaning.contract import Priority, Verdict
 from tests.rules.build import PLACE, POLICY, asks, at, replies, says
 

@@ -1,0 +1,575 @@
+"""The fold: from what was written and said to cases. Pure, and the same in any order of arrival.
+
+The same facts give the same cases, so a late, edited, doubled or deleted message needs no code of its own,
+only another fold. A customer's threads are cut into segments, each a case; each segment's timeline is
+walked for its waits (`rules.waits`); and each wait is held to a target.
+
+A case is over when `gap` has passed in silence with nobody waiting; that is asked when the next message
+comes, since silence alone happens without anything being written. Until then `Case.closes_at` says when.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from rules.case import CLOSING_WORDS, Action, Case, Clock, ClockName, Part, Place, Reply, Status, Word
+from rules.hours import Calendar
+from rules.meaning.contract import Priority, Verdict
+from rules.message import MessageKey
+from rules.people import too_quick
+from rules.targets import (
+    GAP_SECONDS_DEFAULT,
+    PRIORITY_ORDER,
+    Choice,
+    Target,
+    Traits,
+    add_time,
+    choose,
+    due_times,
+    explain,
+    open_seconds,
+)
+from rules.waits import Replied, Story, Wait, tell
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPolicy:
+    """What the fold needs of the policy. `quick_seconds`: a reply faster than that is automatic.
+    `backlog_seconds`: how old a case from before the first run may be to be alerted on all the same;
+    None: as old as its target. `calendars`: the opening hours that targets name."""
+
+    targets: tuple[Target, ...]
+    quick_seconds: float = 5.0
+    backlog_seconds: float | None = None
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies with the time from which each holds, ascending, never empty; before the first, the first
+    holds. A wait that ended keeps the policy of its end; one that runs takes the latest, and the calendar
+    of the day on which its case began."""
+
+    held_from: tuple[datetime, ...]
+    policies: tuple[FoldPolicy, ...]
+
+    @classmethod
+    def of(cls, policy: FoldPolicy) -> Policies:
+        """One that always held."""
+        return cls((), (policy,))
+
+    @property
+    def latest(self) -> FoldPolicy:
+        return self.policies[-1]
+
+    def at(self, when: datetime | None) -> FoldPolicy:
+        """The one in force then; None is now, whenever that is."""
+        if when is None or len(self.policies) == 1:
+            return self.policies[-1]
+        return self.policies[max(0, bisect_right(self.held_from, when) - 1)]
+
+    def calendar(self, name: str | None, case_opened_at: datetime) -> Calendar | None:
+        """The calendar that a case keeps: as it was when the case began, or, where it did not exist yet, as
+        it first was after that. None: always open."""
+        if name is None:
+            return None
+        start = max(0, bisect_right(self.held_from, case_opened_at) - 1)
+        return next(
+            (p.calendars[name] for p in self.policies[start:] if name in p.calendars),
+            next((p.calendars[name] for p in reversed(self.policies[:start]) if name in p.calendars), None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A case, the customer's messages that it holds, and the threads beside its own in which it goes on,
+    each with the time from which it does."""
+
+    case: Case
+    holds: frozenset[str]
+    threads: tuple[tuple[str, datetime], ...] = ()
+
+
+@dataclass(slots=True)
+class _Growth:
+    """What a case is, message by message: it only grows (a complaint if one of its messages is)."""
+
+    place: Place
+    first: Part
+    judged: bool = False
+    complaint: bool = False
+    addressed: bool = False
+    needs_reply: bool = False
+    priority: Priority = Priority.LOW
+    topics: frozenset[str] = frozenset()
+    language: str | None = None
+
+    def add(self, part: Part, verdict: Verdict | None) -> None:
+        self.addressed = self.addressed or part.addressed
+        if verdict is None:
+            return
+        self.judged = True
+        self.complaint = self.complaint or verdict.is_complaint
+        self.needs_reply = self.needs_reply or verdict.needs_reply
+        self.language = self.language or part.language or verdict.language
+        if PRIORITY_ORDER[verdict.priority] > PRIORITY_ORDER[self.priority]:
+            self.priority = verdict.priority
+        if verdict.topics:
+            self.topics = self.topics.union(verdict.topics)
+
+    def traits(self) -> Traits:
+        return Traits(
+            brand=self.place.brand,
+            connector=self.place.connector,
+            account=self.first.account,
+            public=self.first.public,
+            kind=self.first.kind,
+            complaint=self.complaint,
+            addressed=self.addressed,
+            needs_reply=self.needs_reply or not self.judged,
+            priority=self.priority if self.judged else Priority.NORMAL,
+            followers=self.first.followers,
+            topics=self.topics,
+            language=self.language,
+            rating=self.first.rating,
+        )
+
+
+@dataclass(slots=True)
+class _Segment:
+    """A case in the making. `unanswered`: the messages that no person has answered, as far as the borders
+    of cases are concerned: after the first answer (`answered`) only those that asked for a reply. `over`:
+    silence has ended it."""
+
+    thread: str
+    growth: _Growth
+    inbound: list[Part] = field(default_factory=list)
+    replies: list[Replied] = field(default_factory=list)
+    last_at: datetime | None = None
+    unanswered: list[Part] = field(default_factory=list)
+    answered: bool = False
+    over: bool = False
+    threads: list[tuple[str, datetime]] = field(default_factory=list)
+    closing: list[Action] = field(default_factory=list)
+
+    def over_by(self, then: datetime, gap: timedelta) -> bool:
+        """Whether silence had ended it by then: since the last message, or an operator's word after it, there
+        was silence for long enough while nobody waited."""
+        last_at = self.last_at
+        if self.over or last_at is None:
+            return self.over
+        if self.unanswered and not self.closing:
+            return False
+        said = [a for a in self.closing if a.at < then]
+        quiet_from = [last_at, *(a.at for a in said if a.at > last_at)]
+        return any(
+            until - since >= gap and not self.waits_at(since)
+            for since, until in pairwise((*quiet_from, then))
+        )
+
+    def waits_at(self, at: datetime) -> bool:
+        """Whether, after the last message, somebody waited at that time."""
+        heard = [a for a in self.closing if a.at <= at]
+        return any(not any(a.covers(p) for a in heard) for p in self.unanswered)
+
+
+def fold(
+    place: Place, parts: Sequence[Part], actions: Sequence[Action], policy: FoldPolicy | Policies
+) -> tuple[Case, ...]:
+    """The cases of one conversation, oldest first.
+
+    `parts` are all its messages, the brand's included, in any order and without doubles; `actions` all
+    the words that operators said about any of them.
+    """
+    return tuple(made.case for made in fold_threads(place, parts, actions, policy))
+
+
+def fold_threads(
+    place: Place, parts: Sequence[Part], actions: Sequence[Action], policy: FoldPolicy | Policies
+) -> list[Made]:
+    """The same for several threads of one customer on one platform, told apart by `Part.thread` ("" is
+    `place.conversation`): a public case that goes on in private messages stays one case."""
+    policies = policy if isinstance(policy, Policies) else Policies.of(policy)
+    cut = _Cut(place, actions, policies)
+    for part in sorted(parts, key=lambda p: (p.created_at, not p.inbound, p.id)):
+        cut.add(part)
+    return [_make(place, segment, _said_of(segment, actions), policies) for segment in cut.segments]
+
+
+class _Cut:
+    """Cuts a customer's threads into segments, in the order in which things were written."""
+
+    def __init__(self, place: Place, actions: Sequence[Action], policies: Policies) -> None:
+        self.segments: list[_Segment] = []
+        self._place = place
+        self._actions = actions
+        self._policies = policies
+        self._current: dict[str, _Segment] = {}
+        self._public: set[str] = set()
+        self._closing: dict[str, list[Action]] = {}
+        for action in sorted(actions, key=lambda a: a.at):
+            if action.word in CLOSING_WORDS:
+                self._closing.setdefault(action.message_id, []).append(action)
+        gaps = [t.gap_seconds for policy in policies.policies for t in policy.targets]
+        self._shortest = timedelta(seconds=min(gaps, default=GAP_SECONDS_DEFAULT))
+        self._shortest = min(self._shortest, timedelta(seconds=GAP_SECONDS_DEFAULT))
+
+    def add(self, part: Part) -> None:
+        current = self._current.get(part.thread)
+        over = current is None or self._over(current, part)
+        if part.inbound:
+            if current is None or over:
+                current = self._joined(part) or self._opened(part)
+            current.inbound.append(part)
+            if part.id in self._closing:
+                current.closing = sorted([*current.closing, *self._closing[part.id]], key=lambda a: a.at)
+            current.growth.add(part, part.first_verdict or part.verdict)
+            # No judgement of a text changes a first response: until then whoever wrote waits.
+            if part.needed_reply or not current.answered:
+                current.unanswered.append(part)
+        else:
+            if over and not part.public:
+                current = self._joined(part) or current
+            if current is None:
+                return  # the brand spoke first: that starts no case
+            asked_at = current.inbound[-1].created_at
+            quick = self._policies.at(part.created_at).quick_seconds
+            by_person = not part.automated and not too_quick(asked_at, part.created_at, quick)
+            current.replies.append(Replied(part, by_person))
+            if by_person:
+                current.answered = True
+                current.unanswered.clear()
+        current.last_at = part.created_at
+
+    def _opened(self, part: Part) -> _Segment:
+        segment = _Segment(part.thread, _Growth(self._place, part))
+        self.segments.append(segment)
+        self._current[part.thread] = segment
+        if part.public:
+            self._public.add(part.thread)
+        return segment
+
+    def _joined(self, part: Part) -> _Segment | None:
+        """The public case that goes on in this private message: the one last spoken in, if it is not over.
+        The brand's own message continues only one in which somebody waits."""
+        if part.public:
+            return None
+        open_ones = [
+            s
+            for s in (self._current[thread] for thread in self._public)
+            if not self._over(s, part) and (part.inbound or s.unanswered)
+        ]
+        if not open_ones:
+            return None
+        found = max(open_ones, key=lambda s: (s.last_at or s.inbound[0].created_at, s.inbound[0].id))
+        found.threads.append((part.thread, part.created_at))
+        self._current[part.thread] = found
+        return found
+
+    def _over(self, segment: _Segment, part: Part) -> bool:
+        """Whether the case was over when this message was written. Then it stays over: what the brand writes
+        later does not bring it back."""
+        if segment.over or segment.last_at is None:
+            return segment.over
+        if part.created_at - segment.last_at < self._shortest or (segment.unanswered and not segment.closing):
+            return False
+        target = choose(self._policies.at(part.created_at).targets, segment.growth.traits())
+        segment.over = segment.over_by(part.created_at, _gap(target))
+        return segment.over
+
+
+def _said_of(segment: _Segment, actions: Sequence[Action]) -> list[Action]:
+    if not actions:
+        return []
+    ids = {p.id for p in segment.inbound}
+    return sorted((a for a in actions if a.message_id in ids), key=lambda a: (a.at, a.word, a.who))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a wait is held to: the target (None: nothing), since when, and what it was chosen by."""
+
+    target: Target | None
+    since: datetime
+    traits: Traits
+    policy: FoldPolicy
+
+
+def _hold(place: Place, inbound: Sequence[Part], waits: Sequence[Wait], policies: Policies) -> list[Held]:
+    """The target of each wait, and from when it holds: what is written after a wait's end changes it no
+    more, and an edit counts from when it was made, if the target would have been another without it."""
+    now = _Growth(place, inbound[0])
+    edited_any = any(p.first_verdict is not None for p in inbound)
+    at_first = _Growth(place, inbound[0]) if edited_any else now
+    edited = inbound[0].created_at
+    held: list[Held] = []
+    n = 0
+    for wait in waits:
+        policy = policies.at(wait.stopped_at)
+        target, since, first = None, wait.started_at, True
+        while n < len(inbound):
+            part = inbound[n]
+            if wait.stopped_at is not None and part.created_at > wait.stopped_at and n:
+                break
+            n += 1
+            now.add(part, part.verdict)
+            if edited_any:
+                at_first.add(part, part.first_verdict or part.verdict)
+                edited = max(edited, part.edited_at or edited)
+            if part.created_at < wait.started_at:
+                continue
+            chosen = choose(policy.targets, now.traits())
+            if not first and chosen is target:
+                continue
+            target, since, first = chosen, max(part.created_at, wait.started_at), False
+            if edited_any and choose(policy.targets, at_first.traits()) is not chosen:
+                since = max(since, edited)
+        if first:  # every message of this wait was taken in before it began: it waits anew after a word
+            target = choose(policy.targets, now.traits())
+        held.append(Held(target, since, now.traits(), policy))
+    return held
+
+
+def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Policies) -> Made:
+    inbound = segment.inbound
+    first, last = inbound[0], inbound[-1]
+    if segment.thread:
+        place = Place(place.brand, place.connector, segment.thread, place.customer)
+    story = tell(inbound, segment.replies, said)
+    held = _hold(place, inbound, story.waits, policies)
+    grown = _Growth(place, first)
+    for part in inbound:
+        grown.add(part, part.verdict)
+    traits = grown.traits()
+    status, current = story.status, held[-1]
+    if status is Status.WAITING and current.target is None and not traits.needs_reply:
+        status = Status.NOT_NEEDED
+    live = next((p for p in inbound if p.quiet_before is None), None)
+    wait = story.waits[-1]
+    standing = _standing(wait)
+    verdicts = [p.verdict for p in inbound if p.verdict is not None]
+    worst = max(verdicts, key=lambda v: v.complaint, default=None)
+    acknowledgements = [a for a in said if a.word is Word.ACK and a.covers(wait.messages[0])]
+    snoozes = [a.until for a in said if a.word is Word.SNOOZE and a.until is not None]
+    answer = story.first_response
+    first_sum, full_sum = _resolution_seconds(story, current)
+    case = Case(
+        id=str(MessageKey(place.brand, place.connector, first.id)),
+        place=place,
+        account=first.account,
+        kind=first.kind,
+        public=first.public,
+        customer_handle=first.author_handle,
+        followers=first.followers,
+        reach=first.reach,
+        opened_at=first.created_at,
+        first_message_id=first.id,
+        last_message_id=last.id,
+        last_message_at=last.created_at,
+        inbound_count=len(inbound),
+        status=status,
+        complaint=traits.complaint,
+        complaint_score=worst.complaint if worst is not None else 0.0,
+        addressed=traits.addressed,
+        needs_reply=traits.needs_reply,
+        priority=traits.priority,
+        topics=tuple(sorted(traits.topics)),
+        reasons=worst.reasons if worst is not None else (),
+        historic=first.quiet_before is not None,
+        quiet=_quiet(first, live, wait, current),
+        clocks=_clocks(story.waits, held, first, live, policies),
+        resolution=_resolution(story, current, first, live, policies),
+        language=traits.language,
+        rating=first.rating,
+        asked_at=story.asked_at,
+        first_response=None
+        if answer is None
+        else Reply(answer.id, answer.created_at, answer.author_handle, answer.seen_at),
+        first_any_reply_at=segment.replies[0].part.created_at if segment.replies else None,
+        first_resolution_seconds=first_sum,
+        full_resolution_seconds=full_sum,
+        waiting_message_id=standing.id if status is Status.WAITING else None,
+        asked_privately=None if standing.public else standing.account,
+        closes_at=_closes_at(segment, story, current.target),
+        acknowledged_at=acknowledgements[-1].at if acknowledgements else None,
+        acknowledged_by=acknowledgements[-1].who if acknowledgements else None,
+        assignee=next((a.note for a in reversed(said) if a.word is Word.ASSIGN), None),
+        snoozed_until=snoozes[-1] if snoozes else None,
+    )
+    return Made(case, frozenset(p.id for p in inbound), tuple(segment.threads))
+
+
+def _standing(wait: Wait) -> Part:
+    """The oldest message of a wait that was not deleted: the one to show, and to answer."""
+    return next((p for p in wait.messages if p.deleted_at is None), wait.messages[0])
+
+
+def _gap(target: Target | None) -> timedelta:
+    return timedelta(seconds=GAP_SECONDS_DEFAULT if target is None else target.gap_seconds)
+
+
+def _closes_at(segment: _Segment, story: Story, target: Target | None) -> datetime | None:
+    """When silence will have ended it, or has; None while somebody waits."""
+    last = max(t for t in (segment.last_at, story.closed_at) if t is not None)
+    if story.status is Status.WAITING or segment.waits_at(last):
+        return None
+    return last + _gap(target)
+
+
+def _promised(target: Target, name: ClockName) -> float | None:
+    if name is ClockName.FIRST_RESPONSE:
+        return target.first_response_seconds
+    return target.next_response_seconds
+
+
+def _clocks(
+    waits: Sequence[Wait], held: Sequence[Held], first: Part, live: Part | None, policies: Policies
+) -> tuple[Clock, ...]:
+    """The response clocks: each wait with what it is held to."""
+    clocks = []
+    for cycle, (wait, hold) in enumerate(zip(waits, held, strict=True)):
+        target = hold.target
+        seconds = None if target is None else _promised(target, wait.name)
+        due = calendar = None
+        if target is not None and seconds is not None:
+            started_at = _clock_start(wait, first, live)
+            calendar = policies.calendar(target.calendar, first.created_at)
+            due = due_times(seconds, target.warnings, started_at, max(hold.since, started_at), calendar)
+        clocks.append(
+            Clock(
+                name=wait.name,
+                cycle=cycle,
+                started_at=wait.started_at,
+                message_id=wait.messages[0].id,
+                stopped_at=wait.stopped_at,
+                stopped_by=wait.stopped_by,
+                ending=wait.ending,
+                answer_id=None if wait.answer is None else wait.answer.id,
+                target=None if target is None else target.name,
+                target_seconds=seconds,
+                calendar=None if calendar is None else calendar.name,
+                due_at=None if due is None else due.due_at,
+                warnings=() if due is None else due.warnings,
+                repeat_seconds=None if target is None else target.repeat_seconds,
+                repeat_max=0 if target is None else target.repeat_max,
+            )
+        )
+    return tuple(clocks)
+
+
+def _clock_start(wait: Wait, first: Part, live: Part | None) -> datetime:
+    """When the clock that alerts go by starts: at the message that waits; in a case that began before
+    the first run, at the first message written since."""
+    if first.quiet_before is not None and live is not None:
+        return max(live.created_at, wait.started_at)
+    return wait.started_at
+
+
+def _resolution(story: Story, held: Held, first: Part, live: Part | None, policies: Policies) -> Clock | None:
+    """The clock of the resolution: where the target lets it pause, it runs only while the customer waits."""
+    target = held.target
+    seconds = None if target is None else target.resolution_seconds
+    if seconds is None and not story.resolved_at:
+        return None
+    last = story.waits[-1]
+    ended = story.resolved or last.ending in (Status.WITHDRAWN, Status.IGNORED)
+    stopped_at = None
+    if ended:
+        stopped_at = story.resolved_at[-1] if story.resolved else last.stopped_at
+    due_at, calendar = None, None
+    warnings: tuple[tuple[float, datetime], ...] = ()
+    if target is not None and seconds is not None:
+        calendar = policies.calendar(target.calendar, first.created_at)
+        spans = _handling(story, target, stopped_at)
+        if first.quiet_before is not None and live is not None:
+            spans = [(max(a, live.created_at), b) for a, b in spans if b is None or b > live.created_at]
+        due_at = _reached(spans, seconds, calendar)
+        if due_at is not None:
+            marks = ((share, _reached(spans, seconds * share, calendar)) for share in target.warnings)
+            warnings = tuple((share, at) for share, at in marks if at is not None)
+    return Clock(
+        name=ClockName.RESOLUTION,
+        cycle=0,
+        started_at=first.created_at,
+        message_id=first.id,
+        stopped_at=None if stopped_at is None else max(stopped_at, first.created_at),
+        stopped_by=story.resolved_by if story.resolved else last.stopped_by if ended else None,
+        ending=(Status.RESOLVED if story.resolved else last.ending) if ended else None,
+        target=None if target is None or seconds is None else target.name,
+        target_seconds=seconds,
+        calendar=None if calendar is None else calendar.name,
+        due_at=due_at,
+        warnings=warnings,
+        repeat_seconds=None if target is None else target.repeat_seconds,
+        repeat_max=0 if target is None else target.repeat_max,
+    )
+
+
+def _handling(
+    story: Story, target: Target | None, stopped_at: datetime | None
+) -> list[tuple[datetime, datetime | None]]:
+    """The spans that count towards the resolution; the last may be open (None)."""
+    if target is None or target.pauses:
+        return [(w.started_at, w.stopped_at) for w in sorted(story.waits, key=lambda w: w.started_at)]
+    return [(story.waits[0].started_at, stopped_at)]
+
+
+def _reached(
+    spans: Sequence[tuple[datetime, datetime | None]], seconds: float, calendar: Calendar | None
+) -> datetime | None:
+    """When so much open time had passed in these spans; None where the clock stands still before that."""
+    for start, end in spans:
+        if end is None:
+            return add_time(calendar, start, seconds)
+        passed = open_seconds(calendar, start, end)
+        if passed >= seconds:
+            return add_time(calendar, start, seconds)
+        seconds -= passed
+    return None
+
+
+def _resolution_seconds(story: Story, held: Held) -> tuple[float | None, float | None]:
+    """To the first and to the last time that it was resolved, in real time less the pauses."""
+    if not story.resolved_at:
+        return None, None
+    sums = []
+    for until in (story.resolved_at[0], story.resolved_at[-1]):
+        if held.target is not None and held.target.pauses:
+            ended = [
+                (a, until if b is None else min(b, until)) for a, b in _handling(story, held.target, None)
+            ]
+            sums.append(sum(max(0.0, (b - a).total_seconds()) for a, b in ended))
+        else:
+            sums.append(max(0.0, (until - story.waits[0].started_at).total_seconds()))
+    return sums[0], sums[1]
+
+
+def _quiet(first: Part, live: Part | None, wait: Wait, held: Held) -> bool:
+    """The past is quiet: a case from before the first run, unless it is young enough or goes on since."""
+    if first.quiet_before is None or live is not None:
+        return False
+    backlog = held.policy.backlog_seconds
+    if backlog is None:
+        backlog = (held.target and _promised(held.target, wait.name)) or 0.0
+    return (first.quiet_before - wait.started_at).total_seconds() >= backlog
+
+
+def explain_clocks(
+    place: Place, parts: Sequence[Part], actions: Sequence[Action], policy: FoldPolicy | Policies
+) -> dict[tuple[str, int], Choice]:
+    """Why each response clock has its target, by (case id, cycle): a line for each target looked at."""
+    policies = policy if isinstance(policy, Policies) else Policies.of(policy)
+    cut = _Cut(place, actions, policies)
+    for part in sorted(parts, key=lambda p: (p.created_at, not p.inbound, p.id)):
+        cut.add(part)
+    choices = {}
+    for segment in cut.segments:
+        story = tell(segment.inbound, segment.replies, _said_of(segment, actions))
+        id = str(MessageKey(place.brand, place.connector, segment.inbound[0].id))
+        for cycle, held in enumerate(_hold(place, segment.inbound, story.waits, policies)):
+            choices[id, cycle] = explain(held.policy.targets, held.traits)
+    return choices
