@@ -22,11 +22,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from monitor.clock import Clock
-from monitor.demo_judging import Result, compare
+from monitor.demo_judging import STORM_CASES, STORM_UPDATE_SECONDS, STORM_WITHIN_SECONDS, Result, compare
 from monitor.demo_view import LiveView
 from monitor.failpoints import VARIABLE as FAILPOINT
 from monitor.store.database import StoreError
 from monitor.store.store import Reader, read_store
+from simulator.promises import MINUTE, OfficeHours, Promise
 from simulator.town import Town, make_town
 
 ORIGIN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -36,8 +37,6 @@ LEAD_REAL_SECONDS = 5.0
 DRAIN_REAL_SECONDS_MAX = 20.0
 QUIET_REAL_SECONDS = 1.0
 STOP_REAL_SECONDS_MAX = 30.0
-TARGET_PUBLIC, TARGET_DM = "15m", "20m"
-TARGET_PUBLIC_SECONDS, TARGET_DM_SECONDS = 900.0, 1200.0
 
 FAILPOINTS = (
     "ingest.before_commit",
@@ -122,8 +121,6 @@ def run_demo(
             rate=speed,
             first=first,
             seconds=seconds * speed,
-            target_seconds_public=TARGET_PUBLIC_SECONDS,
-            target_seconds_dm=TARGET_DM_SECONDS,
         )
         with town:
             config = folder / "monitor.toml"
@@ -266,8 +263,8 @@ keywords = ["Acme"]
 automated_clients = ["AcmeBot"]
 automated_accounts = ["acmebot"]
 
-{_x_account(town, "acme")}
-{_x_account(town, "acmehelp")}
+{_x_account(town, "acme", "acme")}
+{_x_account(town, "acme", "acmehelp")}
 [[brands.acme.reddit]]
 username = "acme_support"
 api_url = "{town.reddit_url}"
@@ -278,22 +275,43 @@ password = {{ env = "DEMO_REDDIT_PASSWORD" }}
 user_agent = "response-monitor demo"
 subreddits = ["{town.subreddit}"]
 
-[[targets]]
+[brands.{town.other_brand}]
+name = "Globex"
+keywords = ["Globex"]
+
+{_x_account(town, town.other_brand, town.other_handle)}
+{_promises_text(town)}
+{_channels_text(town)}"""
+
+
+def _promises_text(town: Town) -> str:
+    """What customers are promised, and what is said when many wait or nothing happens."""
+    promises = town.promises
+    return f"""\
+{_calendar_text("office", promises.forum.hours)}
 # The demo compares with a truth that knows no texts: whoever speaks to the brand is promised an answer.
-name = "public"
-public = true
-addressed = true
-needs_reply = "any"
-first_response = "{TARGET_PUBLIC}"
-repeat = "15m"
-repeat_max = 1
+{_target_text(promises.forum, 'connector = "reddit"', "public = true", "addressed = true")}
+{_target_text(promises.outage, f'brand = "{town.other_brand}"', "public = true", "addressed = true")}
+{_target_text(promises.public, "public = true", "addressed = true")}
+{_target_text(promises.dm, "public = false")}
+[[escalations]]
+name = "care lead"
+channels = ["{town.lead_channel()}"]
+after = "breach"
+delay = "{_minutes(promises.escalation)}"
 
-[[targets]]
-name = "dm"
-public = false
-needs_reply = "any"
-first_response = "{TARGET_DM}"
+[storms]
+# More than an ordinary hour ever has, and less than an outage of the network makes.
+cases = {STORM_CASES}
+within = "{_minutes(STORM_WITHIN_SECONDS)}"
+over_after = "5m"
+update_every = "{_minutes(STORM_UPDATE_SECONDS)}"
+"""
 
+
+def _channels_text(town: Town) -> str:
+    """Who is told, and where."""
+    return f"""\
 [channels.care-slack]
 type = "slack"
 api_url = "{town.slack_url}"
@@ -307,14 +325,58 @@ port = {town.mail_port}
 security = "none"
 sender = "monitor@acme.example"
 recipients = ["care@acme.example"]
+
+[channels.{town.lead_channel()}]
+# Stages are what is told there at once; escalations come by their own steps.
+type = "smtp"
+host = "127.0.0.1"
+port = {town.mail_port}
+security = "none"
+sender = "monitor@acme.example"
+recipients = ["{town.lead_mailbox}"]
+stages = ["cleared"]
 """
 
 
-def _x_account(town: Town, handle: str) -> str:
+def _calendar_text(name: str, hours: OfficeHours | None) -> str:
+    if hours is None:
+        return ""
+    spans = ", ".join(
+        f'"{opens // 60:02d}:{opens % 60:02d}-{closes // 60:02d}:{closes % 60:02d}"'
+        for opens, closes in hours.spans
+    )
+    return f"""\
+[calendars.{name}]
+time_zone = "{hours.zone}"
+hours = {{ daily = [{spans}] }}
+"""
+
+
+def _target_text(promise: Promise, *who: str) -> str:
+    lines = [
+        "[[targets]]",
+        f'name = "{promise.name}"',
+        *who,
+        'needs_reply = "any"',
+        f'first_response = "{_minutes(promise.first)}"',
+        f'next_response = "{_minutes(promise.again)}"',
+    ]
+    if promise.hours is not None:
+        lines.append('calendar = "office"')
+    if promise.reminder is not None:
+        lines += [f'repeat = "{_minutes(promise.reminder)}"', "repeat_max = 1"]
+    return "\n".join([*lines, ""])
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / MINUTE.total_seconds():g}m"
+
+
+def _x_account(town: Town, brand: str, handle: str) -> str:
     keys = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
     secrets = "\n".join(f'{key} = {{ env = "{f"DEMO_X_{handle}_{key}".upper()}" }}' for key in keys)
     return f"""\
-[[brands.acme.x]]
+[[brands.{brand}.x]]
 handle = "{handle}"
 api_url = "{town.x_url}"
 {secrets}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
@@ -12,9 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor.store.store import Reader
-from rules.case import Case
+from rules.case import Case, ClockName
+from simulator.heard import CLAIMS, ENDS, Claim, Episode, read_blindness, read_claims, read_storms
+from simulator.population import SETTLED_BEFORE_END, Outage
+from simulator.scenes import WHOLE_DAY_SECONDS
 from simulator.town import Heard, Town
-from simulator.truth import TrueCase
+from simulator.truth import FIRST, TrueCase, TrueWait, hidden_in
 
 TOLD_WITHIN = timedelta(seconds=120)
 """A breach counts as alerted if a sink received it that soon after the due time (pretended)."""
@@ -22,28 +26,73 @@ TOLD_WITHIN = timedelta(seconds=120)
 TOLD_WITHIN_AFTER_KILL = timedelta(seconds=900)
 """While the daemon is down nobody is told; started again, it must still tell."""
 
+PATIENCE = timedelta(seconds=60)
+"""A claim waits so long at most for a fresh look: what falls due right before an outage ends may be seen."""
+
+LOOKS_AGAIN_WITHIN = timedelta(seconds=375)
+"""After an outage: the daemon asks a platform that fails every five minutes, give or take a quarter."""
+
+SEEN_WITHIN = timedelta(seconds=120)
+"""What was written so shortly before an outage may not have been seen before it."""
+
+STORM_CASES, STORM_WITHIN_SECONDS, STORM_UPDATE_SECONDS = 25, 180.0, 60.0
+"""The demo's settings of a storm: an ordinary hour has at most about 17 cases that reach a stage within so
+long, the burst has 40."""
+
 
 @dataclass(slots=True)
 class Result:
     """Ground truth against what the daemon found. Times are in pretended seconds.
 
-    `cases_missed`: people who spoke to the brand and are in no case. `first_response_errors`: how far each
-    answered case's figure is from the truth. `breaches_*`: those that truly happened, were told in time on
-    every channel, were not, and those told that did not happen. `duplicates`: the same alert received again.
+    `cases_missed`: people who spoke to a brand and are in no case, but for `cases_hidden`, who deleted it
+    while the platform could not be read. `first_response_errors`: how far each
+    answered case's figure is from the truth; `next_response_errors` the same of each further answer, and
+    `next_missed` names waits for one that were not found or are none. `due_errors`: how far due times are
+    from the truth's; `due_interrupted`: how many of those span hours in which the office was closed.
+
+    `breaches`: promises broken in truth. They were told one by one (`alerted`), by the message of a storm
+    (`in_storm`), or were over before anybody could see them (`unseen`); else they are `missed`. `false`:
+    told of waits that had ended, or never were. `escalations`: likewise, to the care lead. `unknown`: claims
+    that said that nobody can know; `late_while_blind`: claims that should have and did not; `unknown_left`:
+    those that were not taken back when it was known. `singly_in_storm`: said one by one all the same.
+    `duplicates`: the same alert received again.
     """
 
     seed: int
     kills: int
     exit_code: int
+    whole_day: bool = False
     cases: int = 0
+    cases_hidden: int = 0
     cases_missed: list[str] = field(default_factory=list)
     answered: int = 0
     answered_missed: list[str] = field(default_factory=list)
     first_response_errors: list[float] = field(default_factory=list)
+    next_response_errors: list[float] = field(default_factory=list)
+    next_missed: list[str] = field(default_factory=list)
+    due_errors: list[float] = field(default_factory=list)
+    due_interrupted: int = 0
     breaches: int = 0
     alerted: int = 0
+    in_storm: int = 0
+    unseen: int = 0
     missed: list[str] = field(default_factory=list)
     false: list[str] = field(default_factory=list)
+    escalations: int = 0
+    escalated: int = 0
+    escalated_in_storm: int = 0
+    escalations_missed: list[str] = field(default_factory=list)
+    storms: int = 0
+    storms_over: int = 0
+    storm_cases: int = 0
+    storm_miscounted: list[str] = field(default_factory=list)
+    singly_in_storm: list[str] = field(default_factory=list)
+    blind: int = 0
+    blind_missed: list[str] = field(default_factory=list)
+    blind_elsewhere: int = 0
+    unknown: int = 0
+    late_while_blind: list[str] = field(default_factory=list)
+    unknown_left: list[str] = field(default_factory=list)
     delivered: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
     corrected: int = 0
@@ -53,41 +102,97 @@ class Result:
     faults: int = 0
 
     @property
+    def not_shown(self) -> list[str]:
+        """What a day of this length should have shown and did not."""
+        if not self.whole_day:
+            return []
+        shown = {
+            "a due time over closed hours": self.due_interrupted,
+            "a next response": len(self.next_response_errors),
+            "an escalation": self.escalated,
+            "a storm that begins and ends": self.storms_over,
+            "a promise that a storm's message told of": self.in_storm,
+            "a blind span": self.blind,
+            "a claim that says that nobody can know": self.unknown,
+        }
+        return [what for what, count in shown.items() if not count]
+
+    @property
     def honest(self) -> bool:
         """Nobody was missed, falsely accused or told twice; after a kill, one double is allowed each."""
+        errors = (*self.first_response_errors, *self.next_response_errors, *self.due_errors)
         wrong = (
             self.cases_missed,
             self.answered_missed,
+            self.next_missed,
             self.missed,
             self.false,
+            self.escalations_missed,
+            self.storm_miscounted,
+            self.singly_in_storm,
+            self.blind_missed,
+            self.late_while_blind,
+            self.unknown_left,
             self.historic_alerts,
-            max(self.first_response_errors, default=0.0) > 0.0,
+            max(errors, default=0.0) > 0.0,
             self.duplicates > self.kills,
             self.exit_code,
+            self.not_shown,
         )
         return not any(wrong)
 
     def as_dict(self) -> dict[str, Any]:
         """One JSON line."""
-        errors = self.first_response_errors
         return {
             "seed": self.seed,
             "honest": self.honest,
             "cases": self.cases,
             "cases_missed": self.cases_missed,
+            "cases_hidden": self.cases_hidden,
             "answered": self.answered,
             "answered_missed": self.answered_missed,
             "withdrawn": self.withdrawn,
-            "first_response_error_seconds": {
-                "p50": median(errors) if errors else None,
-                "max": max(errors, default=None),
+            "first_response_error_seconds": _spread(self.first_response_errors),
+            "next_responses": {
+                "compared": len(self.next_response_errors),
+                "error_seconds": _spread(self.next_response_errors),
+                "missed": self.next_missed,
+            },
+            "calendars": {
+                "due_times_compared": len(self.due_errors),
+                "over_closed_hours": self.due_interrupted,
+                "error_seconds": _spread(self.due_errors),
             },
             "breaches": {
                 "true": self.breaches,
                 "alerted": self.alerted,
+                "in_storm": self.in_storm,
+                "unseen": self.unseen,
                 "missed": self.missed,
                 "false": self.false,
             },
+            "escalations": {
+                "true": self.escalations,
+                "told": self.escalated,
+                "in_storm": self.escalated_in_storm,
+                "missed": self.escalations_missed,
+            },
+            "storms": {
+                "begun": self.storms,
+                "over": self.storms_over,
+                "cases": self.storm_cases,
+                "miscounted": self.storm_miscounted,
+                "said_singly": self.singly_in_storm,
+            },
+            "blind": {
+                "episodes": self.blind,
+                "missed": self.blind_missed,
+                "elsewhere": self.blind_elsewhere,
+                "unknown_claims": self.unknown,
+                "late_while_blind": self.late_while_blind,
+                "unknown_left": self.unknown_left,
+            },
+            "not_shown": self.not_shown,
             "alerts_delivered": dict(sorted(self.delivered.items())),
             "duplicates": self.duplicates,
             "corrected": self.corrected,
@@ -100,54 +205,79 @@ class Result:
 
     def show(self, console: Console) -> None:
         """The same for people."""
-        worst = max(self.first_response_errors, default=0.0)
         table = Table(title=f"Truth against the daemon (seed {self.seed})", title_justify="left")
         for column in ("what", "in truth", "found by the daemon", "wrong"):
             table.add_column(column, justify="left" if column == "what" else "right")
-        rows = (
-            (
-                "people who spoke to the brand",
-                self.cases,
-                self.cases - len(self.cases_missed),
-                len(self.cases_missed),
-            ),
-            (
-                "answered by a person",
-                self.answered,
-                self.answered - len(self.answered_missed),
-                len(self.answered_missed),
-            ),
-            ("first response time, largest error", "", f"{worst:g} s", "" if worst == 0 else "yes"),
-            ("promises broken, and told in time", self.breaches, self.alerted, len(self.missed)),
-            ("told, but not broken", 0, len(self.false), len(self.false)),
-            ("alerts received twice", 0, self.duplicates, self.duplicates),
-            ("alerts about the past", 0, self.historic_alerts, self.historic_alerts),
-        )
-        for row in rows:
+        for row in self._rows():
             table.add_row(*map(str, row))
         console.print(table)
+        console.print(
+            f"Of the broken promises {self.alerted} were told one by one, {self.in_storm} by a storm's message, "
+            f"and {self.unseen} were over before the platform could be read again. {self.unknown} claims "
+            f"said that nobody can know; {self.due_interrupted} due times passed over closed hours."
+        )
         sent = ", ".join(f"{count} over {channel}" for channel, count in sorted(self.delivered.items()))
         console.print(
             f"Alerts delivered: {sent or 'none'}; {self.withdrawn} customers deleted their post first."
         )
         console.print(f"Faults that the platforms were made to have: {self.faults}.")
+        for what in self.not_shown:
+            console.print(f"[red]The day should have had {what}, and had none.[/red]")
         verdict = "[green]Honest: nothing missed, nothing false, nothing doubled.[/green]"
         console.print(verdict if self.honest else "[red]Not honest: see the numbers above.[/red]")
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        """The table: what, in truth, found, wrong."""
+
+        def found(what: str, true: int, wrong: list[str]) -> tuple[object, ...]:
+            return what, true, true - len(wrong), len(wrong)
+
+        def error(what: str, errors: list[float]) -> tuple[object, ...]:
+            worst = max(errors, default=0.0)
+            return what, len(errors), f"{worst:g} s off at most", "" if worst == 0 else "yes"
+
+        yield found("people who spoke to a brand", self.cases, self.cases_missed)
+        yield found("answered by a person", self.answered, self.answered_missed)
+        yield error("first response times", self.first_response_errors)
+        yield error("next response times", self.next_response_errors)
+        yield error("due times, office hours counted", self.due_errors)
+        told = self.breaches - len(self.missed)
+        yield "promises broken, and told in time", self.breaches, told, len(self.missed)
+        yield found("escalations to the care lead", self.escalations, self.escalations_missed)
+        odd = len(self.storm_miscounted) + len(self.singly_in_storm)
+        yield "storms, one message each", self.storms, f"{self.storms_over} over", odd
+        odd = len(self.late_while_blind) + len(self.unknown_left)
+        yield "blind spans", self.blind + len(self.blind_missed), self.blind, odd + len(self.blind_missed)
+        yield "told, but not so", 0, len(self.false), len(self.false)
+        yield "alerts received twice", 0, self.duplicates, self.duplicates
+        yield "alerts about the past", 0, self.historic_alerts, self.historic_alerts
+
+
+def _spread(errors: list[float]) -> dict[str, float | None]:
+    return {"p50": median(errors) if errors else None, "max": max(errors, default=None)}
 
 
 def compare(
     reader: Reader, town: Town, end: datetime, *, seed: int, kills: int = 0, exit_code: int = 0
 ) -> Result:
     """Hold the store and the sinks against the truth as of `end`."""
-    result = Result(seed, kills, exit_code, faults=town.faults_injected())
+    seconds = 0.0 if town.script is None else town.script.seconds
+    result = Result(
+        seed, kills, exit_code, whole_day=seconds >= WHOLE_DAY_SECONDS, faults=town.faults_injected()
+    )
     found = {(c.place.connector, c.first_message_id): c for c in _cases(reader)}
     truth = [t for t in town.truth(end) if t.addressed]
     heard = town.heard()
     _count_deliveries(result, heard)
-    lately = [t for t in truth if not t.historic]
-    for true in lately:
-        _compare_case(result, true, found.get((true.platform.value, town.message_id(true))), end)
-    _compare_breaches(result, town, truth, heard, kills)
+    for true in truth:
+        if not true.historic:
+            case = found.get((true.platform.value, town.message_id(true)))
+            if case is None and _never_shown(true, town.outages()):
+                result.cases_hidden += 1
+                continue
+            _compare_case(result, true, case, end)
+            _compare_waits(result, true, case, end)
+    _Telling(result, town, truth, heard, end).compare()
     return result
 
 
@@ -155,9 +285,19 @@ def _cases(reader: Reader) -> list[Case]:
     return [row.case for row in reader.cases.everything()]
 
 
+def _never_shown(true: TrueCase, outages: list[Outage]) -> bool:
+    """Whether it was written and deleted while nobody could read the platform."""
+    return true.withdrawn_at is not None and any(
+        o.platform is true.platform
+        and o.start - SEEN_WITHIN <= true.opened_at
+        and true.withdrawn_at <= o.end + LOOKS_AGAIN_WITHIN
+        for o in outages
+    )
+
+
 def _compare_case(result: Result, true: TrueCase, case: Case | None, end: datetime) -> None:
     result.cases += 1
-    name = f"{true.platform.value}/{true.customer_handle}/{true.first_message_id}"
+    name = _name(true)
     result.withdrawn += true.withdrawn_at is not None
     if true.answered_at is not None:
         result.answered += 1
@@ -179,6 +319,35 @@ def _compare_case(result: Result, true: TrueCase, case: Case | None, end: dateti
     result.first_response_errors.append(abs(case.first_response_seconds - true.first_response_seconds))
 
 
+def _compare_waits(result: Result, true: TrueCase, case: Case | None, end: datetime) -> None:
+    """Each wait's due time, and each further response; what is found beyond the truth is wrong too."""
+    if case is None:
+        return
+    known = {(w.clock, w.cycle) for w in true.waits}
+    result.next_missed += [
+        f"{_name(true)}: {c.name} {c.cycle} is none"
+        for c in case.clocks
+        if c.started_at <= end and (c.name.value, c.cycle) not in known
+    ]
+    for wait in true.waits:
+        clock = case.clock(ClockName(wait.clock), wait.cycle)
+        if clock is None or clock.due_at is None:
+            result.next_missed.append(f"{_name(true)}: {wait.clock} {wait.cycle} has no due time")
+            continue
+        result.due_errors.append(abs((clock.due_at - wait.due_at).total_seconds()))
+        result.due_interrupted += wait.interrupted
+        if wait.clock == FIRST or wait.seconds is None or wait.lasts_to(end):
+            continue
+        if clock.seconds is None:
+            result.next_missed.append(f"{_name(true)}: answer {wait.cycle} was not found")
+            continue
+        result.next_response_errors.append(abs(clock.seconds - wait.seconds))
+
+
+def _name(true: TrueCase) -> str:
+    return f"{true.platform.value}/{true.customer_handle}/{true.first_message_id}"
+
+
 def _count_deliveries(result: Result, heard: list[Heard]) -> None:
     copies = Counter((h.channel, h.key) for h in heard if not h.update)
     for (channel, key), count in copies.items():
@@ -191,35 +360,258 @@ def _count_deliveries(result: Result, heard: list[Heard]) -> None:
             result.corrected += "/corrected/" in h.key
 
 
-def _compare_breaches(
-    result: Result, town: Town, truth: list[TrueCase], heard: list[Heard], kills: int
-) -> None:
-    channels = town.channels()
-    first: dict[tuple[str, str], datetime] = {}
-    for h in heard:
-        parts = h.key.rsplit("/", 6)
-        if len(parts) == 7 and parts[3] == "breach" and parts[4] == "0":
-            first.setdefault((parts[0], h.channel), h.at)
-    within = TOLD_WITHIN_AFTER_KILL if kills else TOLD_WITHIN
-    expected: set[str] = set()
-    for true in truth:
-        subject = f"{town.brand}/{true.platform.value}/{town.message_id(true)}"
-        told = [first.get((subject, channel)) for channel in channels]
-        if true.historic:
-            result.historic_alerts += any(told)
-            expected.add(subject)
-            continue
-        if not true.breached:
-            continue
-        expected.add(subject)
-        result.breaches += 1
-        if all(t is not None and t <= true.due_at + within for t in told):
-            result.alerted += 1
-        elif not (kills and _answered_while_down(true, within)):
-            result.missed.append(subject)
-    result.false += sorted({subject for subject, _ in first} - expected)
+class _Telling:
+    """What people were told, against what was true when they were told it."""
+
+    def __init__(
+        self, result: Result, town: Town, truth: list[TrueCase], heard: list[Heard], end: datetime
+    ) -> None:
+        self.result = result
+        self.town = town
+        self.end = end
+        self.settled = end - timedelta(seconds=SETTLED_BEFORE_END)
+        self.within = TOLD_WITHIN_AFTER_KILL if result.kills else TOLD_WITHIN
+        self.outages = town.outages()
+        self.cases = {town.subject(t): t for t in truth}
+        self.claims = read_claims(heard)
+        self.storms = read_storms(heard)
+        self.blindness = read_blindness(heard)
+        self.first: dict[tuple[str, str, int, str, int, str], Claim] = {}
+        for c in self.claims:
+            self.first.setdefault((*c.wait, c.stage, c.repeat, c.channel), c)
+
+    def compare(self) -> None:
+        """All of it."""
+        for subject, true in self.cases.items():
+            for wait in true.waits if not true.historic else ():
+                self._compare_breach(subject, true, wait)
+                self._compare_escalation(subject, true, wait)
+        for claim in self.first.values():
+            self._compare_claim(claim)
+        self._compare_storms()
+        self._compare_blindness()
+
+    # What was to be told.
+
+    def _compare_breach(self, subject: str, true: TrueCase, wait: TrueWait) -> None:
+        if wait.due_at > self.end:
+            return
+        outage = hidden_in(self.outages, true.platform, wait.due_at)
+        if not wait.breached and not self._seems_broken(wait, outage):
+            return
+        self.result.breaches += wait.breached
+        told = [
+            self._told(subject, true, wait, "breach", wait.due_at, channel)
+            for channel in self.town.channels()
+        ]
+        if "missed" in told:
+            self.result.missed.append(f"{subject} {wait.clock} {wait.cycle}")
+        elif wait.breached:
+            self.result.in_storm += "storm" in told
+            self.result.unseen += "unseen" in told
+            self.result.alerted += set(told) == {"told"}
+
+    def _compare_escalation(self, subject: str, true: TrueCase, wait: TrueWait) -> None:
+        if not wait.escalates or wait.escalated_at > self.settled:
+            return
+        self.result.escalations += 1
+        channel = self.town.lead_channel()
+        told = self._told(subject, true, wait, "escalated", wait.escalated_at, channel)
+        if told == "missed":
+            self.result.escalations_missed.append(f"{subject} {wait.clock} {wait.cycle}")
+        self.result.escalated += told == "told"
+        self.result.escalated_in_storm += told == "storm"
+
+    def _told(
+        self, subject: str, true: TrueCase, wait: TrueWait, stage: str, moment: datetime, channel: str
+    ) -> str:
+        """How one channel heard: told, storm, unseen (it was over before anybody could tell), missed."""
+        seen_at = self._seen_at(true.platform, wait)
+        deadline = max(moment, seen_at) + self.within
+        claim = self.first.get((subject, wait.clock, wait.cycle, stage, 0, channel))
+        if claim is not None and claim.at <= deadline:
+            return "told"
+        storms = (s for s in self.storms if (s.where, s.channel) == (true.brand, channel))
+        seconds = self.within.total_seconds() + STORM_UPDATE_SECONDS
+        if any(s.covers(moment, seconds) for s in storms):
+            return "storm"
+        down_or_blind = bool(self.result.kills) or seen_at > moment
+        return "unseen" if down_or_blind and not wait.lasts_to(deadline) else "missed"
+
+    def _seen_at(self, platform: object, wait: TrueWait) -> datetime:
+        """By when the customer's words must have been seen."""
+        for outage in self.outages:
+            if outage.platform is platform and outage.start - SEEN_WITHIN <= wait.started_at < outage.end:
+                return outage.end + LOOKS_AGAIN_WITHIN
+        return wait.started_at
+
+    def _seems_broken(self, wait: TrueWait, outage: Outage | None) -> bool:
+        """Whether the customer was seen before an outage, and the answer came where nobody could see it: that
+        nobody knows must have been said."""
+        return (
+            outage is not None
+            and wait.answered
+            and wait.stopped_at is not None
+            and wait.stopped_at >= outage.start
+            and wait.started_at < outage.start - SEEN_WITHIN
+            and wait.due_at < outage.end - PATIENCE
+        )
+
+    # What was told.
+
+    def _compare_claim(self, claim: Claim) -> None:
+        """Was it so? And did it admit what nobody could see?"""
+        if claim.stage not in CLAIMS:
+            return
+        name = f"{claim.subject} {claim.clock} {claim.cycle} {claim.stage} {claim.repeat}"
+        true = self.cases.get(claim.subject)
+        if true is not None and true.historic:
+            self.result.historic_alerts += 1
+            return
+        waits = () if true is None else true.waits
+        wait = next((w for w in waits if (w.clock, w.cycle) == (claim.clock, claim.cycle)), None)
+        if true is None or wait is None:
+            self.result.false.append(name)
+            return
+        moment = _moment(wait, claim)
+        if moment is None:
+            self.result.false.append(name)
+            return
+        outage = self._outage_near(true, moment)
+        if not wait.lasts_to(moment) and not (claim.unknown and outage is not None):
+            self.result.false.append(name)
+        in_storm = any(
+            s.begun_at + PATIENCE < moment and (s.over_at is None or moment < s.over_at)
+            for s in self.storms
+            if (s.where, s.channel) == (true.brand, claim.channel)
+        )
+        if in_storm:
+            self.result.singly_in_storm.append(name)
+        if outage is None:
+            return
+        self.result.unknown += claim.unknown
+        if not claim.unknown and moment < outage.end - PATIENCE and claim.at < outage.end:
+            self.result.late_while_blind.append(name)
+        if claim.unknown:
+            self._compare_taking_back(claim, wait, outage, name)
+
+    def _compare_taking_back(self, claim: Claim, wait: TrueWait, outage: Outage, name: str) -> None:
+        """Whoever was told that nobody knows is told how it was, if it is over."""
+        if wait.stopped_at is None or wait.stopped_at > self.settled:
+            return
+        deadline = max(wait.stopped_at, outage.end + LOOKS_AGAIN_WITHIN, claim.at) + self.within
+        ends = [
+            c
+            for c in self.claims
+            if (c.wait, c.channel) == (claim.wait, claim.channel)
+            and c.stage in ENDS
+            and claim.at <= c.at <= deadline
+        ]
+        if not ends and deadline <= self.end:
+            self.result.unknown_left.append(f"{name} {claim.channel}")
+
+    def _outage_near(self, true: TrueCase, moment: datetime) -> Outage | None:
+        """The outage in which it fell due, or after which the daemon had not looked again yet."""
+        return next(
+            (
+                o
+                for o in self.outages
+                if o.platform is true.platform and o.start <= moment < o.end + LOOKS_AGAIN_WITHIN
+            ),
+            None,
+        )
+
+    # Storms and blind spans.
+
+    def _compare_storms(self) -> None:
+        """Every channel hears of each storm's beginning and end, its number is right, and there was one."""
+        for where, number in sorted({(s.where, s.number) for s in self.storms}):
+            mine = [s for s in self.storms if (s.where, s.number) == (where, number)]
+            self.result.storms += 1
+            heard_end = all(s.over_at is not None for s in mine)
+            self.result.storms_over += heard_end and {s.channel for s in mine} >= set(self.town.channels())
+            self.result.storm_cases += max((s.count or 0 for s in mine), default=0)
+            for storm in mine:
+                self._compare_count(storm)
+
+    def _compare_count(self, storm: Episode) -> None:
+        since = min(s.begun_at for s in self.storms if (s.where, s.number) == (storm.where, storm.number))
+        earliest = since - timedelta(seconds=STORM_WITHIN_SECONDS) - PATIENCE - self.within
+        name = f"{storm.where} {storm.number} {storm.channel}"
+        if self._reached(storm.where, earliest, since) <= STORM_CASES:
+            self.result.storm_miscounted.append(f"{name}: there was no storm")
+        if storm.over_at is None or storm.count is None:
+            return
+        at_least = self._reached(storm.where, since, storm.over_at - PATIENCE)
+        at_most = self._reached(storm.where, earliest, storm.over_at)
+        if not at_least <= storm.count <= at_most:
+            said = f"{storm.count} said, {at_least} to {at_most} in truth"
+            self.result.storm_miscounted.append(f"{name}: {said}")
+
+    def _reached(self, brand: str, since: datetime, until: datetime) -> int:
+        """How many cases of a brand truly reached a stage in that time."""
+        return sum(
+            any(since <= at <= until and wait.lasts_to(at) for wait in true.waits for at in _stages(wait))
+            for true in self.cases.values()
+            if true.brand == brand and not true.historic
+        )
+
+    def _compare_blindness(self) -> None:
+        """Every outage is told as blindness, in time and to everybody, and so is its end."""
+        told: set[tuple[str, int]] = set()
+        for outage in self.outages:
+            mine = [
+                b
+                for b in self.blindness
+                if b.where.split("/")[1] == outage.platform.value
+                and b.begun_at < outage.end
+                and (b.over_at is None or b.over_at > outage.start)
+            ]
+            told |= {(b.where, b.number) for b in mine}
+            by = outage.start + self._blind_after(outage) + self.within
+            back = outage.end + LOOKS_AGAIN_WITHIN + self.within
+            missing = [
+                channel
+                for channel in self.town.channels()
+                if not any(
+                    b.channel == channel and b.begun_at <= by and b.over_at is not None and b.over_at <= back
+                    for b in mine
+                )
+            ]
+            self.result.blind += not missing
+            self.result.blind_missed += [f"{outage.platform.value} on {channel}" for channel in missing]
+        self.result.blind_elsewhere = len({(b.where, b.number) for b in self.blindness} - told)
+
+    def _blind_after(self, outage: Outage) -> timedelta:
+        """Half of the tightest promise there."""
+        seconds = [
+            s
+            for true in self.cases.values()
+            if true.platform is outage.platform
+            for wait in true.waits
+            for s in (wait.promise.first, wait.promise.again)
+        ]
+        return timedelta(seconds=min(seconds, default=0.0) / 2)
 
 
-def _answered_while_down(true: TrueCase, within: timedelta) -> bool:
-    """After a kill: the answer came before the daemon could tell, so that there was nothing to tell."""
-    return true.answered_at is not None and true.answered_at <= true.due_at + within
+def _stages(wait: TrueWait) -> Iterator[datetime]:
+    """Every moment at which people are to be told of it, if it lasts so long."""
+    yield from wait.warned_at
+    yield wait.due_at
+    if wait.reminded_at is not None:
+        yield wait.reminded_at
+    yield wait.escalated_at
+
+
+def _moment(wait: TrueWait, claim: Claim) -> datetime | None:
+    """The moment that a claim speaks of; None where there is none such."""
+    match claim.stage, claim.repeat:
+        case "warning", n if n < len(wait.warned_at):
+            return wait.warned_at[n]
+        case "breach", 0:
+            return wait.due_at
+        case "breach", 1:
+            return wait.reminded_at
+        case "escalated", 0:
+            return wait.escalated_at
+    return None

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.policy import Policy
-from monitor.store.cases import Row
+from monitor.store.cases import Kept
+from monitor.store.codec import case_to_json
+from monitor.store.messages import Messages
 from monitor.store.store import Store
 from rules.case import Case, Clock, ClockName, Place, Status
 from rules.decisions import running_clocks
@@ -35,45 +37,79 @@ def fold_again(
     `count`: False for `rebuild`, which finds again what was counted when it happened.
     """
     folded = Folded()
-    any_said = store.cases.any_said()
     messages = store.messages(scope)
-    together: set[tuple[str, str]] = set()
-    for place in places:
-        if (place.conversation, place.customer) in together:
-            continue
-        threads = messages.threads_of(place.conversation, place.customer)
-        together.update((thread, place.customer) for thread in threads)
-        parts = messages.parts(threads, place.customer)
+    groups = _groups(messages, list(places))
+    labels = {
+        (thread, place.customer): thread if number else ""
+        for place, threads in groups
+        for number, thread in enumerate(threads)
+    }
+    parts = messages.parts_of(labels)
+    kept = store.cases.of_threads(scope, list(labels))
+    any_said = store.cases.any_said()
+    for place, threads in groups:
+        where = [(thread, place.customer) for thread in threads]
         said = store.cases.said_of(scope, threads, place.customer) if any_said else []
-        before = [row for thread in threads for row in store.cases.of_thread(scope, thread, place.customer)]
-        after = fold_threads(place, parts, said, policy.brand(place.brand).fold)
-        _keep(store, scope, before, [made.case for made in after], now, folded)
+        mine = [part for one in where for part in parts.get(one, ())]
+        after = fold_threads(place, mine, said, policy.brand(place.brand).fold)
         if len(threads) > 1:
             links = [(thread, since, m.case.id) for m in after for thread, since in m.threads]
             store.cases.link(scope, place.customer, links)
-        for made in after:
-            held = [row for row in before if row.case.first_message_id in made.holds] if before else []
-            if count and not made.case.historic:
-                _count(store, policy, [row.case for row in held], made.case)
-            _count_breaches(store, made, held, count=count)
+        before = [case for one in where for case in kept.get(one, ())]
+        _keep(store, policy if count else None, scope, before, after, now, folded)
     return folded
 
 
+def _groups(messages: Messages, places: Sequence[Place]) -> list[tuple[Place, list[str]]]:
+    """What is folded together, as (place, its threads): each thread once."""
+    private = messages.with_private(place.customer for place in places)
+    groups: list[tuple[Place, list[str]]] = []
+    taken: set[tuple[str, str]] = set()
+    for place in places:
+        if (place.conversation, place.customer) in taken:
+            continue
+        threads = [place.conversation]
+        if place.customer in private:
+            threads = messages.threads_of(place.conversation, place.customer)
+        taken.update((thread, place.customer) for thread in threads)
+        groups.append((place, threads))
+    return groups
+
+
 def _keep(
-    store: Store, scope: int, before: Sequence[Row], after: Sequence[Case], now: datetime, folded: Folded
+    store: Store,
+    policy: Policy | None,
+    scope: int,
+    before: Sequence[Kept],
+    after: Sequence[Made],
+    now: datetime,
+    folded: Folded,
 ) -> None:
-    rows = {row.case.id: row for row in before}
-    for case in after:
+    """Store what has changed, and count it where there is a policy to count by."""
+    rows = {row.id: row for row in before}
+    for made in after:
+        case, body = made.case, case_to_json(made.case)
+        prefix = len(case.place.brand) + len(case.place.connector) + 2
+        held = [row for row in before if row.id[prefix:] in made.holds]
         row = rows.pop(case.id, None)
+        if row is not None and row.body == body and len(held) == 1:
+            continue
+        earlier = [one.case for one in held]
+        if policy is not None and not case.historic:
+            _count(store, policy, earlier, case)
+        marks = {key for one in held for key in one.counted}
+        _count_breaches(store, case, marks, count=policy is not None)
         if row is None:
             folded.opened += 1
             # A case with a history, joined from others, is looked at now; a new one when its first stage
             # comes. The past is not looked at.
-            store.cases.write(scope, case, now if before else first_look(case, now), new=True)
-        elif row.case != case:
-            folded.changed += 1
-            folded.answered += case.status is Status.ANSWERED and row.case.status is not Status.ANSWERED
-            store.cases.write(scope, case, now, new=False)
+            look_at = now if before else first_look(case, now)
+            store.cases.write(scope, case, look_at, marks, new=True, body=body)
+        else:
+            folded.changed += row.body != body
+            was_answered = any(c.id == case.id and c.status is Status.ANSWERED for c in earlier)
+            folded.answered += case.status is Status.ANSWERED and not was_answered
+            store.cases.write(scope, case, now, marks, new=False, body=body)
     for row in rows.values():
         store.cases.remove(row.pk)
 
@@ -144,20 +180,16 @@ def _count_next_answers(store: Store, policy: Policy, held: Sequence[Case], case
             )
 
 
-def _count_breaches(store: Store, made: Made, held: Sequence[Row], *, count: bool) -> None:
+def _count_breaches(store: Store, case: Case, marks: set[str], *, count: bool) -> None:
     """A breach is counted once: when it is seen to have come, or here, where the answer was late and came
-    before that. A case that was joined from others carries their marks."""
-    case = made.case
-    counted = {key for row in held for key in row.counted}
-    marks = set(counted)
+    before that. `marks` are those that were counted, of all cases that were joined; new ones join them."""
+    if case.quiet:
+        return
     for clock in case.all_clocks:
-        if clock.breached_at is not None and not case.quiet and clock_key(clock) not in marks:
+        if clock.breached_at is not None and clock_key(clock) not in marks:
             if count:
                 count_breach(store, case, clock)
             marks.add(clock_key(clock))
-    kept = [row for row in held if row.case.id == case.id]
-    if marks and not (kept and kept[0].counted == marks):
-        store.cases.keep_counted(case.id, marks)
 
 
 def clock_key(clock: Clock) -> str:

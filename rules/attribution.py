@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Protocol
 
 CHAIN_LENGTH_MAX = 50
+HANDLES_MAX = 20
 
 
 class Rung(StrEnum):
@@ -38,7 +39,7 @@ class Link:
     brand: bool
     parent: str | None
     to: tuple[str, ...]
-    handles: tuple[str, ...]
+    handles: tuple[str, ...]  # in the order of the text
     created_at: datetime
     private: bool = False
 
@@ -110,8 +111,9 @@ def _by_hint(message: Link, thread: Thread) -> Attribution | None:
         customers = thread.customers(message.to, message.created_at)
         if len(customers) == 1:
             return Attribution(customers[0], Rung.TO)
-    if message.handles:
-        named = thread.customers_named(message.handles, message.created_at)
+    # Of several whom it names it answers the first: agents put whom they speak to before whom they speak of.
+    for handle in message.handles[:HANDLES_MAX]:
+        named = thread.customers_named((handle,), message.created_at)
         if len(named) == 1:
             return Attribution(named[0], Rung.MENTION)
     return None

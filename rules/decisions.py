@@ -55,7 +55,7 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One thing that the outbox holds about a case, `at` the time when it was put there (None: at its moment).
+    """One thing that the outbox holds about a case, put there `at` that time (None: at its moment).
 
     `told`: somebody may have read it (delivered, or sent with no answer). `pending`: not sent yet. Neither:
     superseded, or dead.

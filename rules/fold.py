@@ -56,6 +56,12 @@ class Policies:
 
     held_from: tuple[datetime, ...]
     policies: tuple[FoldPolicy, ...]
+    shortest_gap: timedelta = field(init=False, compare=False)  # no silence shorter than this ends a case
+
+    def __post_init__(self) -> None:
+        gaps = [target.gap_seconds for policy in self.policies for target in policy.targets]
+        shortest = timedelta(seconds=min([GAP_SECONDS_DEFAULT, *gaps]))
+        object.__setattr__(self, "shortest_gap", shortest)
 
     @classmethod
     def of(cls, policy: FoldPolicy) -> Policies:
@@ -107,11 +113,21 @@ class _Growth:
     priority: Priority = Priority.LOW
     topics: frozenset[str] = frozenset()
     language: str | None = None
+    _traits: Traits | None = None
 
     def add(self, part: Part, verdict: Verdict | None) -> None:
-        self.addressed = self.addressed or part.addressed
-        if verdict is None:
-            return
+        if part.addressed and not self.addressed:
+            self.addressed, self._traits = True, None
+        if verdict is None or (
+            self.judged
+            and self.complaint >= verdict.is_complaint
+            and self.needs_reply >= verdict.needs_reply
+            and (self.language is not None or not (part.language or verdict.language))
+            and PRIORITY_ORDER[verdict.priority] <= PRIORITY_ORDER[self.priority]
+            and self.topics.issuperset(verdict.topics)
+        ):
+            return  # most messages add nothing to what a case is
+        self._traits = None
         self.judged = True
         self.complaint = self.complaint or verdict.is_complaint
         self.needs_reply = self.needs_reply or verdict.needs_reply
@@ -122,6 +138,12 @@ class _Growth:
             self.topics = self.topics.union(verdict.topics)
 
     def traits(self) -> Traits:
+        """What it is by now: the same object while nothing changes."""
+        if self._traits is None:
+            self._traits = self._make_traits()
+        return self._traits
+
+    def _make_traits(self) -> Traits:
         return Traits(
             brand=self.place.brand,
             connector=self.place.connector,
@@ -146,7 +168,8 @@ class _Segment:
     silence has ended it."""
 
     thread: str
-    growth: _Growth
+    growth: _Growth  # up to `inbound[:grown]`, by the first texts
+    grown: int = 0
     inbound: list[Part] = field(default_factory=list)
     replies: list[Replied] = field(default_factory=list)
     last_at: datetime | None = None
@@ -155,6 +178,13 @@ class _Segment:
     over: bool = False
     threads: list[tuple[str, datetime]] = field(default_factory=list)
     closing: list[Action] = field(default_factory=list)
+
+    def traits(self) -> Traits:
+        """What it is by now, by the first texts, which decide the borders."""
+        for part in self.inbound[self.grown :]:
+            self.growth.add(part, part.first_verdict or part.verdict)
+        self.grown = len(self.inbound)
+        return self.growth.traits()
 
     def over_by(self, then: datetime, gap: timedelta) -> bool:
         """Whether silence had ended it by then: since the last message, or an operator's word after it, there
@@ -214,9 +244,6 @@ class _Cut:
         for action in sorted(actions, key=lambda a: a.at):
             if action.word in CLOSING_WORDS:
                 self._closing.setdefault(action.message_id, []).append(action)
-        gaps = [t.gap_seconds for policy in policies.policies for t in policy.targets]
-        self._shortest = timedelta(seconds=min(gaps, default=GAP_SECONDS_DEFAULT))
-        self._shortest = min(self._shortest, timedelta(seconds=GAP_SECONDS_DEFAULT))
 
     def add(self, part: Part) -> None:
         current = self._current.get(part.thread)
@@ -227,7 +254,6 @@ class _Cut:
             current.inbound.append(part)
             if part.id in self._closing:
                 current.closing = sorted([*current.closing, *self._closing[part.id]], key=lambda a: a.at)
-            current.growth.add(part, part.first_verdict or part.verdict)
             # No judgement of a text changes a first response: until then whoever wrote waits.
             if part.needed_reply or not current.answered:
                 current.unanswered.append(part)
@@ -275,9 +301,10 @@ class _Cut:
         later does not bring it back."""
         if segment.over or segment.last_at is None:
             return segment.over
-        if part.created_at - segment.last_at < self._shortest or (segment.unanswered and not segment.closing):
+        shortest = self._policies.shortest_gap
+        if part.created_at - segment.last_at < shortest or (segment.unanswered and not segment.closing):
             return False
-        target = choose(self._policies.at(part.created_at).targets, segment.growth.traits())
+        target = choose(self._policies.at(part.created_at).targets, segment.traits())
         segment.over = segment.over_by(part.created_at, _gap(target))
         return segment.over
 
@@ -299,9 +326,12 @@ class Held:
     policy: FoldPolicy
 
 
-def _hold(place: Place, inbound: Sequence[Part], waits: Sequence[Wait], policies: Policies) -> list[Held]:
+def _hold(
+    place: Place, inbound: Sequence[Part], waits: Sequence[Wait], policies: Policies
+) -> tuple[list[Held], Traits]:
     """The target of each wait, and from when it holds: what is written after a wait's end changes it no
-    more, and an edit counts from when it was made, if the target would have been another without it."""
+    more, and an edit counts from when it was made, if the target would have been another without it. With
+    what the case is in the end."""
     now = _Growth(place, inbound[0])
     edited_any = any(p.first_verdict is not None for p in inbound)
     at_first = _Growth(place, inbound[0]) if edited_any else now
@@ -310,7 +340,7 @@ def _hold(place: Place, inbound: Sequence[Part], waits: Sequence[Wait], policies
     n = 0
     for wait in waits:
         policy = policies.at(wait.stopped_at)
-        target, since, first = None, wait.started_at, True
+        target, since, first, chosen_by = None, wait.started_at, True, None
         while n < len(inbound):
             part = inbound[n]
             if wait.stopped_at is not None and part.created_at > wait.stopped_at and n:
@@ -320,9 +350,10 @@ def _hold(place: Place, inbound: Sequence[Part], waits: Sequence[Wait], policies
             if edited_any:
                 at_first.add(part, part.first_verdict or part.verdict)
                 edited = max(edited, part.edited_at or edited)
-            if part.created_at < wait.started_at:
+            if part.created_at < wait.started_at or now.traits() is chosen_by:
                 continue
-            chosen = choose(policy.targets, now.traits())
+            chosen_by = now.traits()
+            chosen = choose(policy.targets, chosen_by)
             if not first and chosen is target:
                 continue
             target, since, first = chosen, max(part.created_at, wait.started_at), False
@@ -331,7 +362,9 @@ def _hold(place: Place, inbound: Sequence[Part], waits: Sequence[Wait], policies
         if first:  # every message of this wait was taken in before it began: it waits anew after a word
             target = choose(policy.targets, now.traits())
         held.append(Held(target, since, now.traits(), policy))
-    return held
+    for part in inbound[n:]:
+        now.add(part, part.verdict)
+    return held, now.traits()
 
 
 def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Policies) -> Made:
@@ -340,11 +373,7 @@ def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Pol
     if segment.thread:
         place = Place(place.brand, place.connector, segment.thread, place.customer)
     story = tell(inbound, segment.replies, said)
-    held = _hold(place, inbound, story.waits, policies)
-    grown = _Growth(place, first)
-    for part in inbound:
-        grown.add(part, part.verdict)
-    traits = grown.traits()
+    held, traits = _hold(place, inbound, story.waits, policies)
     status, current = story.status, held[-1]
     if status is Status.WAITING and current.target is None and not traits.needs_reply:
         status = Status.NOT_NEEDED
@@ -570,6 +599,6 @@ def explain_clocks(
     for segment in cut.segments:
         story = tell(segment.inbound, segment.replies, _said_of(segment, actions))
         id = str(MessageKey(place.brand, place.connector, segment.inbound[0].id))
-        for cycle, held in enumerate(_hold(place, segment.inbound, story.waits, policies)):
+        for cycle, held in enumerate(_hold(place, segment.inbound, story.waits, policies)[0]):
             choices[id, cycle] = explain(held.policy.targets, held.traits)
     return choices

@@ -1,5 +1,7 @@
 """Who writes what when: a seeded day of customers and agents, written into the world in advance.
 
+What may live here: the people, and an ordinary day of theirs. What is not ordinary is in `scenes`.
+
 A customer's fate is drawn first (answered at once, after the warning, too late, never; withdrawn), and the
 times follow from it. They keep clear of the moments at which the daemon must decide, so that the truth is
 crisp: nobody answers within seconds of a due time, nobody deletes within a minute of one.
@@ -14,16 +16,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from simulator import texts
+from simulator.promises import WARNINGS, Promise, Promises
 from simulator.world import Form, Person, Platform, World, Writing
 
 BRAND = "acme"
 X_HANDLES = ("acme", "acmehelp")
 REDDIT_HANDLE = "acme_support"
 SUBREDDIT = "acme"
-WARNINGS = (0.5, 0.8)
+OTHER_BRAND = "globex"
+OTHER_HANDLE = "globexcare"
 CLEAR_OF_DECISIONS = 25.0
 CLEAR_OF_LOOK_UPS = 75.0
 SETTLED_BEFORE_END = 180.0
+ANSWERED_SOONEST = 45.0
+LATE_BY = ((150.0, 270.0), (390.0, 500.0))
+"""So many seconds after the promise was broken: before the escalation, and after it."""
 
 
 class Fate(StrEnum):
@@ -55,6 +62,15 @@ class Way(StrEnum):
         return self in (Way.X_DM, Way.REDDIT_DM)
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The customer asked again after an answer, and was answered then; None: never."""
+
+    asked: Writing
+    answered_at: datetime | None
+    answered_by: str | None
+
+
 @dataclass(slots=True)
 class Plan:
     """One customer's story, as it was meant: the ground truth is read off it."""
@@ -64,21 +80,44 @@ class Plan:
     kind: str
     customer: Person
     first: Writing
-    target_seconds: float
+    promise: Promise
+    brand: str = BRAND
     historic: bool = False
     answered_at: datetime | None = None
     answered_by: str | None = None
     first_any_reply_at: datetime | None = None
     withdrawn_at: datetime | None = None
+    again: list[Again] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which a platform serves nobody, while people write there all the same."""
+
+    platform: Platform
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """A time in which very many complain to one brand at once."""
+
+    brand: str
+    start: datetime
+    end: datetime
 
 
 @dataclass(slots=True)
 class Script:
-    """All that happens. `plans` are those who speak to the brand; others only speak of it."""
+    """All that happens. `plans` are those who speak to a brand; others only speak of it."""
 
     start: datetime
     seconds: float
+    promises: Promises
     plans: list[Plan] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
+    bursts: list[Burst] = field(default_factory=list)
 
     @property
     def end(self) -> datetime:
@@ -102,12 +141,15 @@ _BOT_SHARE = 0.16
 _SECOND_PART_SHARE = 0.12
 _THANKS_SHARE = 0.35
 _MORE_SHARE = 0.2
-_FOLLOW_UP_SHARE = 0.1
+_FOLLOW_UP_SHARE = 0.25
+_FOLLOW_UP_FATES = {Fate.QUICK: 6, Fate.LATE: 3, Fate.NEVER: 2}
+_THIRD_QUESTION_SHARE = 0.25
+_FOLLOW_UPS_MAX = 2
 _EDIT_EVERY = 11
 
 
 def add_brand(world: World) -> dict[tuple[Platform, str], Person]:
-    """The brand's own accounts. They exist before anybody writes."""
+    """The brands' own accounts. They exist before anybody writes."""
     made = {}
     for number, handle in enumerate(X_HANDLES):
         made[Platform.X, handle] = world.add_person(
@@ -116,36 +158,21 @@ def add_brand(world: World) -> dict[tuple[Platform, str], Person]:
     made[Platform.REDDIT, REDDIT_HANDLE] = world.add_person(
         Person(Platform.REDDIT, "acmesup", REDDIT_HANDLE, "Acme Support", 0, BRAND)
     )
+    made[Platform.X, OTHER_HANDLE] = world.add_person(
+        Person(Platform.X, str(9000 + len(X_HANDLES)), OTHER_HANDLE, "Globex Care", 80_000, OTHER_BRAND)
+    )
     return made
 
 
-def make_script(
-    world: World,
-    *,
-    seed: int,
-    start: datetime,
-    seconds: float,
-    target_seconds_public: float = 900.0,
-    target_seconds_dm: float = 1200.0,
-) -> Script:
-    """Write `seconds` of the world's time from `start` on, and some past before it."""
-    writer = _Writer(world, random.Random(seed), start, seconds, target_seconds_public, target_seconds_dm)
-    writer.write_past()
-    writer.write_future()
-    writer.write_chatter()
-    return writer.script
-
-
-class _Writer:
+class Writer:
     """Writes one script."""
 
     def __init__(
-        self, world: World, chance: random.Random, start: datetime, seconds: float, public: float, dm: float
+        self, world: World, chance: random.Random, start: datetime, seconds: float, promises: Promises
     ) -> None:
         self.world = world
         self.chance = chance
-        self.script = Script(start, seconds)
-        self._targets = {False: public, True: dm}
+        self.script = Script(start, seconds, promises)
         self._brand = add_brand(world)
         self._people = 0
         self._editable = 0
@@ -165,8 +192,8 @@ class _Writer:
             way = chance.choice([Way.X_MENTION, Way.X_MENTION, Way.REDDIT_MENTION, Way.X_DM])
             age = timedelta(days=chance.uniform(0.2, 6.0) if number else 800)
             fate = Fate.NEVER if number % 2 else Fate.LATE
-            plan = self._plan(way, fate, start - age, historic=True)
-            self._finish(plan)
+            plan = self.begin(way, fate, start - age, historic=True)
+            self.finish(plan)
 
     def _brand_thread(self, platform: Platform, at: datetime) -> None:
         author = self._brand[platform, X_HANDLES[0]]
@@ -195,24 +222,25 @@ class _Writer:
             if room <= 0:
                 continue
             place = (number + self.chance.uniform(0.05, 0.95)) / len(fates)
-            plan = self._plan(way, fate, self.script.start + timedelta(seconds=5 + room * place))
-            self._finish(plan)
-        self._make_sure_of_minima()
+            plan = self.begin(way, fate, self.script.start + timedelta(seconds=5 + room * place))
+            self.finish(plan)
 
     def _room(self, way: Way, fate: Fate) -> float:
         """How late somebody with that fate may begin, in seconds from the start."""
-        target = self._targets[way.private]
-        needed = target * 0.5 if fate is Fate.QUICK else target
-        return self.script.seconds - needed - SETTLED_BEFORE_END - 10
+        promise = self.promise_of(way)
+        needed = promise.first * WARNINGS[0] if fate is Fate.QUICK else promise.first
+        return self.room(promise, needed)
 
-    def _make_sure_of_minima(self) -> None:
-        """A day of a demo's length has some of everything, whatever the seed."""
-        if self.script.seconds < 3000:
-            return
-        wanted = ((Way.X_DM, Fate.WARNED), (Way.X_DM, Fate.NEVER), (Way.REDDIT_DM, Fate.LATE))
-        for way, fate in wanted:
-            at = self.script.start + timedelta(seconds=self.chance.uniform(10, self._room(way, fate)))
-            self._finish(self._plan(way, fate, at))
+    def room(self, promise: Promise, needed: float) -> float:
+        """The latest beginning, in seconds from the start, of a wait that so settles before the end."""
+        latest = self.script.end - timedelta(seconds=SETTLED_BEFORE_END + 10)
+        room = (latest - self.script.start).total_seconds() - needed
+        while room > 0 and promise.after(self._at(room), needed) > latest:
+            room -= 30.0
+        return room
+
+    def _at(self, seconds: float) -> datetime:
+        return self.script.start + timedelta(seconds=seconds)
 
     def write_chatter(self) -> None:
         """Those who only speak of the brand, and those who sell something."""
@@ -226,14 +254,29 @@ class _Writer:
 
     # One story.
 
-    def _plan(self, way: Way, fate: Fate, at: datetime, *, historic: bool = False) -> Plan:
-        """The customer's first words."""
+    def promise_of(self, way: Way) -> Promise:
+        """What the first brand promises to those who speak to it so."""
+        promises = self.script.promises
+        if way.private:
+            return promises.dm
+        return promises.public if way.platform is Platform.X else promises.forum
+
+    def begin(self, way: Way, fate: Fate, at: datetime, *, historic: bool = False) -> Plan:
+        """The customer's first words to the first brand."""
         customer = self._person(way.platform)
         kind = self.chance.choices(list(_KINDS), list(_KINDS.values()))[0]
         templates = {"complaint": texts.COMPLAINTS, "question": texts.QUESTIONS, "praise": texts.PRAISE}[kind]
         text = self._fill(self.chance.choice(templates), self._address(way))
         first = self._speak(way, customer, text, at)
-        return Plan(way, fate, kind, customer, first, self._targets[way.private], historic)
+        return Plan(way, fate, kind, customer, first, self.promise_of(way), historic=historic)
+
+    def begin_elsewhere(self, fate: Fate, at: datetime) -> Plan:
+        """The same to the other brand, in public, on X."""
+        customer = self._person(Platform.X)
+        text = self._fill(self.chance.choice(texts.OUTAGE), f"@{OTHER_HANDLE}")
+        first = self._speak(Way.X_MENTION, customer, text, at)
+        promise = self.script.promises.outage
+        return Plan(Way.X_MENTION, fate, "complaint", customer, first, promise, OTHER_BRAND)
 
     def _address(self, way: Way) -> str:
         if way.private:
@@ -271,7 +314,7 @@ class _Writer:
                 to = self._brand[Platform.REDDIT, REDDIT_HANDLE]
                 return self._write(Platform.REDDIT, Form.DM, customer, text, at, recipient=to, title="Help")
 
-    def _finish(self, plan: Plan) -> None:
+    def finish(self, plan: Plan) -> None:
         """Everything that follows the first words, as the fate wants it."""
         self.script.plans.append(plan)
         chance, first = self.chance, plan.first
@@ -279,11 +322,10 @@ class _Writer:
             self._bot_answers(plan)
         if chance.random() < _MORE_SHARE and plan.fate is not Fate.WITHDRAWN:
             text = self._fill(chance.choice(texts.MORE), self._address(plan.way))
-            self._reply(
-                plan, plan.customer, text, first.created_at + timedelta(seconds=chance.uniform(6, 35)), first
-            )
+            self._reply(plan, plan.customer, text, self._moment(first, chance.uniform(6, 35)), first)
         if plan.fate is Fate.WITHDRAWN:
-            plan.withdrawn_at = self._moment(first, self._withdrawal_delay(plan.target_seconds))
+            delay = self._withdrawal_delay(plan.promise.first)
+            plan.withdrawn_at = self._moment(first, delay)
             first.deleted_at = plan.withdrawn_at
             return
         self._editable += not plan.way.private
@@ -292,7 +334,9 @@ class _Writer:
             self.world.edit(first, at, first.text + " (edited: a typo)")
         if plan.fate is Fate.NEVER:
             return
-        self._answer(plan)
+        delay = self.answer_delay(plan.fate, plan.promise.first)
+        answer = self.answer(plan, plan.promise.after(first.created_at, delay))
+        self._go_on(plan, answer)
 
     def _bot_answers(self, plan: Plan) -> None:
         at = self._moment(plan.first, self.chance.uniform(1.0, 3.0))
@@ -301,35 +345,60 @@ class _Writer:
         self._reply(plan, brand, text, at, plan.first, client="AcmeBot", lag=0.0)
         plan.first_any_reply_at = at
 
-    def _answer(self, plan: Plan) -> None:
-        chance = self.chance
-        at = self._moment(plan.first, self._answer_delay(plan.fate, plan.target_seconds))
+    def answer(self, plan: Plan, at: datetime) -> Writing:
+        """The first answer by a person."""
         agent = self._agent(plan)
         answer = self._reply(plan, agent, self._signed(texts.ANSWERS), at, plan.first)
         plan.answered_at, plan.answered_by = answer.created_at, agent.handle
         plan.first_any_reply_at = plan.first_any_reply_at or answer.created_at
-        after = answer
+        return answer
+
+    def thank(self, plan: Plan, answer: Writing) -> None:
+        """The customer says thanks, which asks for nothing."""
+        later = self._moment(answer, self.chance.uniform(20, 200))
+        self._reply(plan, plan.customer, self.chance.choice(texts.THANKS), later, answer)
+
+    def _go_on(self, plan: Plan, answer: Writing) -> None:
+        """What comes after the first answer: the rest of it, thanks, or further questions."""
+        chance, after = self.chance, answer
         if chance.random() < _SECOND_PART_SHARE and not plan.way.private:
-            later = answer.created_at + timedelta(seconds=chance.uniform(8, 40))
-            after = self._reply(plan, agent, chance.choice(texts.SECOND_PARTS), later, answer)
+            later = self._moment(answer, chance.uniform(8, 40))
+            text = chance.choice(texts.SECOND_PARTS)
+            after = self._reply(plan, answer.author, text, later, answer)
         draw = chance.random()
         if draw < _THANKS_SHARE:
-            later = after.created_at + timedelta(seconds=chance.uniform(20, 200))
-            self._reply(plan, plan.customer, chance.choice(texts.THANKS), later, after)
-        elif draw < _THANKS_SHARE + _FOLLOW_UP_SHARE:
-            later = after.created_at + timedelta(seconds=chance.uniform(20, 100))
-            question = self._fill(chance.choice(texts.FOLLOW_UPS), "")
-            asked = self._reply(plan, plan.customer, question, later, after)
-            self._reply(
-                plan,
-                agent,
-                self._signed(texts.ANSWERS),
-                later + timedelta(seconds=chance.uniform(20, 120)),
-                asked,
+            self.thank(plan, after)
+        elif draw < _THANKS_SHARE + _FOLLOW_UP_SHARE and not plan.historic:
+            self._ask_again(plan, after)
+
+    def _ask_again(self, plan: Plan, answer: Writing) -> None:
+        """Further questions; how they fare is drawn as far as it is settled by the end."""
+        chance = self.chance
+        for _ in range(_FOLLOW_UPS_MAX):
+            at = self._moment(answer, chance.uniform(20, 100))
+            since = (at - self.script.start).total_seconds()
+            fate = chance.choices(list(_FOLLOW_UP_FATES), list(_FOLLOW_UP_FATES.values()))[0]
+            if since > self.room(plan.promise, plan.promise.again):
+                fate = Fate.QUICK
+            if since > self.room(plan.promise, plan.promise.again * WARNINGS[0]):
+                return
+            asked = self._reply(
+                plan, plan.customer, self._fill(chance.choice(texts.FOLLOW_UPS), ""), at, answer
             )
+            if fate is Fate.NEVER:
+                plan.again.append(Again(asked, None, None))
+                return
+            agent = self._agent(plan)
+            moment = plan.promise.after(asked.created_at, self.answer_delay(fate, plan.promise.again))
+            answer = self._reply(plan, agent, self._signed(texts.ANSWERS), moment, asked)
+            plan.again.append(Again(asked, answer.created_at, agent.handle))
+            if chance.random() >= _THIRD_QUESTION_SHARE:
+                return
 
     def _agent(self, plan: Plan) -> Person:
         """Who answers: on X often the second account, on whatever account the customer wrote to."""
+        if plan.brand == OTHER_BRAND:
+            return self._brand[Platform.X, OTHER_HANDLE]
         if plan.first.recipient is not None:
             return plan.first.recipient
         if plan.way.platform is Platform.REDDIT:
@@ -360,18 +429,18 @@ class _Writer:
             community=plan.first.community, client=client, lag=lag,
         )  # fmt: skip
 
-    def _answer_delay(self, fate: Fate, target: float) -> float:
-        """Seconds from the question to the answer, clear of every moment of decision."""
+    def answer_delay(self, fate: Fate, target: float) -> float:
+        """Seconds (of those that count) from the question to the answer, clear of every decision."""
         warning, second = (target * share for share in WARNINGS)
         match fate:
             case Fate.QUICK:
-                return self.chance.uniform(20, warning - CLEAR_OF_DECISIONS)
+                return self.chance.uniform(ANSWERED_SOONEST, warning - CLEAR_OF_DECISIONS)
             case Fate.WARNED:
                 spans = [(warning, second), (second, target)]
                 low, high = self.chance.choice(spans)
                 return self.chance.uniform(low + CLEAR_OF_DECISIONS, high - CLEAR_OF_DECISIONS)
             case _:
-                return self.chance.uniform(target + 150, target + 500)
+                return target + self.chance.uniform(*self.chance.choice(LATE_BY))
 
     def _withdrawal_delay(self, target: float) -> float:
         warning = target * WARNINGS[0]
@@ -391,6 +460,7 @@ class _Writer:
             n=self.chance.randint(100_000, 999_999),
             thing=self.chance.choice(texts.THINGS),
             day=self.chance.choice(texts.DAYS),
+            town=self.chance.choice(texts.TOWNS),
             minutes=self.chance.randint(10, 90),
         )
         return text.strip()

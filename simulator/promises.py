@@ -51,7 +51,10 @@ def office_hours_around(start: datetime) -> OfficeHours:
     middle of the hour after `start`, and come back in it."""
     offset = timedelta(hours=1)
     leave, back = (start + BREAK_AFTER + offset, start + BREAK_AFTER + BREAK_LENGTH + offset)
-    spans = ((DAY_OPENS, _minute_of(leave)), (_minute_of(back), DAY_CLOSES))
+    spans: tuple[tuple[int, int], ...] = (
+        (DAY_OPENS, _minute_of(leave)),
+        (_minute_of(back), DAY_CLOSES),
+    )
     if not DAY_OPENS < spans[0][1] < spans[1][0] < DAY_CLOSES:
         spans = ((DAY_OPENS, DAY_CLOSES),)  # whoever starts at night has no break
     return OfficeHours("Africa/Lagos", offset, spans)

@@ -1,7 +1,8 @@
 """What people write in the simulated world: templates by what they mean. All written for it.
 
 The judge's word packs must not be tuned on them, nor they on the packs. Slots: {us} is the brand as the
-platform addresses it, {n} an order number, {thing} a product, {day} a weekday, {minutes} a number.
+platform addresses it, {n} an order number, {thing} a product, {day} a weekday, {town} a place,
+{minutes} a number.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ COMPLAINTS = (
     "{us} Acme {thing} arrived broken \u202ekoorb\u202c, twice in a row \U0001f621\U0001f621",
     "{us} first line: Acme took my money\r\nSubject: second line: Acme sent nothing, order {n}",
     "{us} \x1b[31mAcme\x1b[0m order {n} is late, late, late",
+)
+
+OUTAGE = (
+    "{us} no internet in {town} for {minutes} minutes now. Is there an outage?",
+    "Globex is down again in {town} {us}. I work from home, this costs me money",
+    "{us} the internet is dead here in {town}, router restarted twice, still nothing",
+    "Another Globex outage, another day without internet. {us} do something!",
+    "{us} phone and internet gone since {minutes} minutes, and your status page says all is well. Really?",
+    "Whole street in {town} without internet {us}. When will this outage end?",
+    "{us} I pay Globex for internet that does not work. {town}, {minutes} minutes and counting",
+    "Outage in {town} and nobody at Globex picks up the phone {us}",
+    "{us} third outage this month in {town}. I want my money back",
+    "Is anybody at Globex awake? {us} internet down in {town}, exam in {minutes} minutes!",
 )
 
 QUESTIONS = (
@@ -134,6 +148,7 @@ THINGS = (
     "drill",
 )
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+TOWNS = ("Ashford", "Brookfield", "Castleton", "Dunmore", "Eastbourne", "Fairview", "Grantham")
 FIRST_NAMES = (
     "ana ben cleo dev eli fay gus hana ivo jill kai lena mo nia omar pia quin"
     " rosa sam tess uma vic wren xan yara zoe"

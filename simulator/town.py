@@ -9,17 +9,21 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from simulator.faults import Fault, FaultKind, Faults
-from simulator.mail import Mail, MailSink
+from simulator.mail import MailSink
 from simulator.population import (
     BRAND,
+    OTHER_BRAND,
+    OTHER_HANDLE,
     REDDIT_HANDLE,
     SUBREDDIT,
     X_HANDLES,
+    Outage,
     Script,
     add_brand,
-    make_script,
 )
+from simulator.promises import Promises, make_promises
 from simulator.reddit_api import RedditAccess, make_reddit_app
+from simulator.scenes import make_script
 from simulator.serve import Served
 from simulator.slack_api import SlackWorkspace, make_slack_app
 from simulator.truth import TrueCase, ground_truth
@@ -51,30 +55,45 @@ _SLACK_FAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One alert that a sink accepted. `update`: it changed an earlier message."""
+    """One alert that a sink accepted. `update`: it changed an earlier message. `text` is all that it says,
+    as plainly as the sink has it."""
 
     channel: str
     key: str
     at: datetime
     headline: str
     update: bool = False
+    text: str = ""
 
 
 class Town:
     """A world with its servers. Use it as a context manager; then the addresses are set."""
 
     brand = BRAND
+    other_brand = OTHER_BRAND
+    other_handle = OTHER_HANDLE
+    lead_mailbox = "lead@acme.example"
 
-    def __init__(self, world: World, script: Script | None, faults: Faults, slack_faults: Faults) -> None:
+    def __init__(
+        self,
+        world: World,
+        script: Script | None,
+        faults: Faults,
+        slack_faults: Faults,
+        outage_faults: Faults,
+        promises: Promises,
+    ) -> None:
         self.world = world
         self.script = script
-        self.x_access = {handle: XAccess.of(handle) for handle in X_HANDLES}
+        self.promises = promises
+        self.x_access = {handle: XAccess.of(handle) for handle in (*X_HANDLES, OTHER_HANDLE)}
         self.reddit_access = RedditAccess.of(REDDIT_HANDLE)
         self.subreddit = SUBREDDIT
         self.faults = faults
         self.slack = SlackWorkspace(world.clock, SLACK_TOKEN)
         self.mail = MailSink(world.clock)
         self._slack_faults = slack_faults
+        self._outage_faults = outage_faults
         self._stack = ExitStack()
         self.x_url = self.reddit_url = self.slack_url = ""
 
@@ -95,6 +114,7 @@ class Town:
     def __enter__(self) -> Town:
         x = make_x_app(self.world, list(self.x_access.values()), faults=self.faults)
         reddit = make_reddit_app(self.world, [self.reddit_access], faults=self.faults)
+        reddit = self._outage_faults.wrap(reddit)
         slack = make_slack_app(self.slack, self._slack_faults)
         self.x_url = self._stack.enter_context(Served(x)).url
         self.reddit_url = self._stack.enter_context(Served(reddit)).url
@@ -111,30 +131,44 @@ class Town:
         """What really happened by then."""
         return [] if self.script is None else ground_truth(self.script, end)
 
+    def outages(self) -> list[Outage]:
+        """When nobody could read what was written where."""
+        return [] if self.script is None else self.script.outages
+
     def message_id(self, case: TrueCase) -> str:
         """The id under which a client of the platform's wire format stores the case's first message."""
         if case.platform is Platform.X:
             return f"dm-{case.first.id}" if case.private else case.first.id
         return f"{_REDDIT_KINDS[case.first.form]}_{case.first.id}"
 
+    def subject(self, case: TrueCase) -> str:
+        """What a client calls the case whose first message this is: brand, platform, message."""
+        return f"{case.brand}/{case.platform.value}/{self.message_id(case)}"
+
     def channels(self) -> tuple[str, ...]:
-        """The names of the demo's alert channels."""
+        """The names of the demo's alert channels that are told of every broken promise."""
         return ("care-slack", "care-mail")
+
+    def lead_channel(self) -> str:
+        """The name of the one that is told when nothing happens."""
+        return "lead-mail"
 
     def heard(self) -> list[Heard]:
         """Everything that the sinks accepted, in the order of arrival."""
-        found = [Heard("care-slack", d.key, d.at, d.text, d.update) for d in list(self.slack.deliveries)]
-        found += [Heard("care-mail", m.key, m.at, _first_line(m)) for m in list(self.mail.mails)]
+        found = [
+            Heard("care-slack", d.key, d.at, d.text, d.update, d.text) for d in list(self.slack.deliveries)
+        ]
+        for mail in list(self.mail.mails):
+            lead = self.lead_mailbox in mail.recipients
+            text = mail.part("plain").strip()
+            headline = text.partition("\n")[0]  # its subject is the same for all mails of a case
+            channel = self.lead_channel() if lead else "care-mail"
+            found.append(Heard(channel, mail.key, mail.at, headline, text=text))
         return sorted(found, key=lambda h: h.at)
 
     def faults_injected(self) -> int:
         """How often something was made to go wrong."""
-        return len(self.faults.log) + len(self._slack_faults.log)
-
-
-def _first_line(mail: Mail) -> str:
-    """What a mail says; its subject is the same for all mails of a case, so that they thread."""
-    return mail.part("plain").strip().partition("\n")[0]
+        return len(self.faults.log) + len(self._slack_faults.log) + len(self._outage_faults.log)
 
 
 def make_town(
@@ -145,29 +179,23 @@ def make_town(
     rate: float = 1.0,
     first: datetime | None = None,
     seconds: float = 0.0,
-    target_seconds_public: float = 900.0,
-    target_seconds_dm: float = 1200.0,
     empty: bool = False,
 ) -> Town:
     """A town of that seed, whose clock shows `origin` at the real time `real` and runs `rate` times as fast;
     people write for `seconds` of its time from `first` on. `empty`: nobody writes, and nothing goes wrong."""
     clock = Clock(origin or datetime.now(UTC), rate, real)
     world = World(clock)
-    faults, slack_faults = Faults(clock, seed), Faults(clock, seed + 1)
+    faults, slack_faults, outage_faults = Faults(clock, seed), Faults(clock, seed + 1), Faults(clock)
+    start = first or clock.origin
+    promises = make_promises(start)
     if empty:
         add_brand(world)
-        return Town(world, None, faults, slack_faults)
-    start = first or clock.origin
-    script = make_script(
-        world,
-        seed=seed,
-        start=start,
-        seconds=seconds,
-        target_seconds_public=target_seconds_public,
-        target_seconds_dm=target_seconds_dm,
-    )
+        return Town(world, None, faults, slack_faults, outage_faults, promises)
+    script = make_script(world, seed=seed, start=start, seconds=seconds, promises=promises)
+    for outage in script.outages:  # of the forum: the one platform whose outage the scenes know
+        outage_faults.between("/", Fault(FaultKind.ERROR, status=503), outage.start, outage.end)
     for path, fault, share in _ORDINARY_FAULTS:
         faults.share(path, fault, share, start)
     for path, fault, share in _SLACK_FAULTS:
         slack_faults.share(path, fault, share, start)
-    return Town(world, script, faults, slack_faults)
+    return Town(world, script, faults, slack_faults, outage_faults, promises)

@@ -1,23 +1,76 @@
-"""The ground truth: who spoke to the brand, who was answered by a person, when, and which promises were
-broken. Read off the script's own plans; it never touches the daemon."""
+"""The ground truth: who spoke to a brand, who was answered by a person, when, which promises were broken, and
+what nobody could see. Read off the script's own plans; it never touches the daemon."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from simulator.population import WARNINGS, Script
+from simulator.population import Outage, Plan, Script
+from simulator.promises import WARNINGS, Promise
 from simulator.world import Platform, Writing
+
+FIRST, NEXT = "first_response", "next_response"
+
+
+@dataclass(frozen=True, slots=True)
+class TrueWait:
+    """One wait for an answer, whenever it ends: the first one, or one after a further question.
+
+    `warned_at` are the shares of the promise, `reminded_at` and `escalated_at` what follows a broken one;
+    they happen if the wait lasts so long. All of them are counted in the promise's hours.
+    """
+
+    clock: str
+    cycle: int
+    asked: Writing
+    started_at: datetime
+    stopped_at: datetime | None
+    answered: bool
+    promise: Promise
+    due_at: datetime
+    warned_at: tuple[datetime, ...]
+    reminded_at: datetime | None
+    escalated_at: datetime
+
+    def lasts_to(self, moment: datetime) -> bool:
+        """Whether the customer still waited then."""
+        return self.stopped_at is None or self.stopped_at > moment
+
+    @property
+    def breached(self) -> bool:
+        """Whether the promise was broken."""
+        return self.lasts_to(self.due_at)
+
+    @property
+    def escalates(self) -> bool:
+        """Whether it was still broken when others were to be told."""
+        return self.lasts_to(self.escalated_at)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the customer waited for the answer."""
+        if self.stopped_at is None or not self.answered:
+            return None
+        return (self.stopped_at - self.started_at).total_seconds()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the office was closed in between, so that it was due later by the clock on the wall."""
+        target = self.promise.first if self.clock == FIRST else self.promise.again
+        return self.due_at - self.started_at > timedelta(seconds=target)
 
 
 @dataclass(frozen=True, slots=True)
 class TrueCase:
-    """One customer who spoke to the brand, as of `end`. Times are aware UTC.
+    """One customer who spoke to a brand, as of `end`. Times are aware UTC.
 
-    `kind` is what the author meant: complaint, question or praise. `historic`: before the day began.
+    `kind` is what the author meant: complaint, question or praise. `historic`: before the day began. `waits`
+    are those that had begun by `end`, in order.
     """
 
     platform: Platform
+    brand: str
     first: Writing
     customer_id: str
     customer_handle: str
@@ -33,6 +86,7 @@ class TrueCase:
     withdrawn_at: datetime | None
     breached: bool
     warned: bool
+    waits: tuple[TrueWait, ...]
 
     @property
     def first_message_id(self) -> str:
@@ -47,38 +101,74 @@ class TrueCase:
 
 
 def ground_truth(script: Script, end: datetime) -> list[TrueCase]:
-    """Everybody who had spoken to the brand by `end`, oldest first."""
-    found = []
-    for plan in sorted(script.plans, key=lambda p: p.first.created_at):
-        opened_at = plan.first.created_at
-        if opened_at > end:
-            continue
-        due_at = opened_at + timedelta(seconds=plan.target_seconds)
-        answered_at = _by(plan.answered_at, end)
-        withdrawn_at = _by(plan.withdrawn_at, end)
-        stopped_at = min((t for t in (answered_at, withdrawn_at) if t is not None), default=None)
-        warned_at = opened_at + timedelta(seconds=plan.target_seconds * WARNINGS[0])
-        found.append(
-            TrueCase(
-                platform=plan.way.platform,
-                first=plan.first,
-                customer_id=plan.customer.id,
-                customer_handle=plan.customer.handle,
-                private=plan.way.private,
-                kind=plan.kind,
-                addressed=True,
-                historic=plan.historic,
-                opened_at=opened_at,
+    """Everybody who had spoken to a brand by `end`, oldest first."""
+    return [
+        _true_case(plan, script.promises.escalation, end)
+        for plan in sorted(script.plans, key=lambda p: p.first.created_at)
+        if plan.first.created_at <= end
+    ]
+
+
+def _true_case(plan: Plan, escalation: float, end: datetime) -> TrueCase:
+    waits = _waits(plan, escalation)
+    first = waits[0]
+    answered_at = _by(plan.answered_at, end)
+    return TrueCase(
+        platform=plan.way.platform,
+        brand=plan.brand,
+        first=plan.first,
+        customer_id=plan.customer.id,
+        customer_handle=plan.customer.handle,
+        private=plan.way.private,
+        kind=plan.kind,
+        addressed=True,
+        historic=plan.historic,
+        opened_at=first.started_at,
+        due_at=first.due_at,
+        answered_at=answered_at,
+        answered_by=plan.answered_by if answered_at is not None else None,
+        first_any_reply_at=_by(plan.first_any_reply_at, end),
+        withdrawn_at=_by(plan.withdrawn_at, end),
+        breached=first.due_at <= end and first.breached,
+        warned=first.warned_at[0] <= end and first.lasts_to(first.warned_at[0]),
+        waits=tuple(w for w in waits if w.started_at <= end),
+    )
+
+
+def _waits(plan: Plan, escalation: float) -> list[TrueWait]:
+    """The first wait, then one for each time that the customer asked again."""
+    stopped_at = plan.answered_at or plan.withdrawn_at
+    told = [(FIRST, plan.first, stopped_at, plan.answered_at is not None, plan.promise.first)]
+    told += [
+        (NEXT, again.asked, again.answered_at, again.answered_at is not None, plan.promise.again)
+        for again in plan.again
+    ]
+    waits = []
+    for cycle, (clock, asked, stopped_at, answered, seconds) in enumerate(told):
+        at, promise = asked.created_at, plan.promise
+        due_at = promise.after(at, seconds)
+        reminder = promise.reminder
+        waits.append(
+            TrueWait(
+                clock=clock,
+                cycle=cycle,
+                asked=asked,
+                started_at=at,
+                stopped_at=stopped_at,
+                answered=answered,
+                promise=promise,
                 due_at=due_at,
-                answered_at=answered_at,
-                answered_by=plan.answered_by if answered_at is not None else None,
-                first_any_reply_at=_by(plan.first_any_reply_at, end),
-                withdrawn_at=withdrawn_at,
-                breached=due_at <= end and (stopped_at is None or stopped_at > due_at),
-                warned=warned_at <= end and (stopped_at is None or stopped_at > warned_at),
+                warned_at=tuple(promise.after(at, seconds * share) for share in WARNINGS),
+                reminded_at=None if reminder is None else promise.after(at, seconds + reminder),
+                escalated_at=promise.after(at, seconds + escalation),
             )
         )
-    return found
+    return waits
+
+
+def hidden_in(outages: list[Outage], platform: Platform, moment: datetime) -> Outage | None:
+    """The outage in which nobody could see what was written there at that moment."""
+    return next((o for o in outages if o.platform is platform and o.start <= moment < o.end), None)
 
 
 def _by(at: datetime | None, end: datetime) -> datetime | None:

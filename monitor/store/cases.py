@@ -33,6 +33,20 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A stored case as it lies there: its JSON is read only where it must be."""
+
+    pk: int
+    id: str
+    body: str
+    counted: frozenset[str]
+
+    @property
+    def case(self) -> Case:
+        return case_from_json(self.body)
+
+
+@dataclass(frozen=True, slots=True)
 class Mute:
     """An author (id or handle) or a phrase that nobody is alerted about. `brand` "" is all brands."""
 
@@ -43,6 +57,9 @@ class Mute:
     who: str
     at: datetime
 
+
+THREADS_MAX = 400
+"""So many threads are asked about in one statement."""
 
 _ROW = "pk, scope, body, look_again_at, reason, counted"
 
@@ -59,13 +76,22 @@ class Cases:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def of_thread(self, scope: int, thread: str, customer: str) -> list[Row]:
-        """The cases that one customer began in a thread, oldest first."""
-        rows = self._connection.execute(
-            f"SELECT {_ROW} FROM cases WHERE scope = ? AND conversation = ? AND customer = ? ORDER BY opened_at",
-            (scope, thread, customer),
-        )
-        return [_row(r) for r in rows]
+    def of_threads(self, scope: int, threads: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[Kept]]:
+        """The cases that began in each of these (conversation, customer), oldest first."""
+        found: dict[tuple[str, str], list[Kept]] = {}
+        for start in range(0, len(threads), THREADS_MAX):
+            some = threads[start : start + THREADS_MAX]
+            rows = self._connection.execute(
+                f"WITH wanted (conversation, customer) AS (VALUES {', '.join(['(?, ?)'] * len(some))})"
+                " SELECT c.conversation, c.customer, c.pk, c.id, c.body, c.counted FROM wanted w CROSS JOIN cases c"
+                " ON c.scope = ? AND c.conversation = w.conversation AND c.customer = w.customer"
+                " ORDER BY c.opened_at",
+                (*(value for where in some for value in where), scope),
+            )
+            for thread, customer, pk, id, body, counted in rows:
+                kept = Kept(pk, id, body, frozenset(counted.split()))
+                found.setdefault((thread, customer), []).append(kept)
+        return found
 
     def holding(self, scope: int, conversation: str, customer: str, at: datetime) -> Row | None:
         """The case that holds the customer's message written at that time, in this thread or, where it went
@@ -116,8 +142,17 @@ class Cases:
             [(scope, thread, customer, to_us(since), id) for thread, since, id in links],
         )
 
-    def write(self, scope: int, case: Case, look_again_at: datetime | None, *, new: bool) -> None:
-        """Store a case as it is now folded."""
+    def write(
+        self,
+        scope: int,
+        case: Case,
+        look_again_at: datetime | None,
+        counted: Iterable[str],
+        *,
+        new: bool,
+        body: str | None = None,
+    ) -> None:
+        """Store a case as it is now folded. `body` is its JSON, where it was made already."""
         values = (
             case.status,
             case.priority,
@@ -127,27 +162,22 @@ class Cases:
             to_us_or_none(case.waiting_since),
             to_us_or_none(case.due_at),
             to_us_or_none(look_again_at),
-            case_to_json(case),
+            case_to_json(case) if body is None else body,
+            " ".join(sorted(counted)),
+            case.id,
         )
         if new:
             self._connection.execute(
                 "INSERT INTO cases (status, priority, target, complaint, quiet, waiting_since, due_at, look_again_at,"
-                " body, id, scope, conversation, customer, opened_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *values,
-                    case.id,
-                    scope,
-                    case.place.conversation,
-                    case.place.customer,
-                    to_us(case.opened_at),
-                ),
+                " body, counted, id, scope, conversation, customer, opened_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*values, scope, case.place.conversation, case.place.customer, to_us(case.opened_at)),
             )
         else:
             self._connection.execute(
                 "UPDATE cases SET status = ?, priority = ?, target = ?, complaint = ?, quiet = ?, waiting_since = ?,"
-                " due_at = ?, look_again_at = ?, body = ? WHERE id = ?",
-                (*values, case.id),
+                " due_at = ?, look_again_at = ?, body = ?, counted = ? WHERE id = ?",
+                values,
             )
 
     def keep_counted(self, id: str, counted: Iterable[str]) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from monitor.store.codec import from_us, from_us_or_none, say_json, to_us, to_us_or_none, verdict_from_json
 from rules.attribution import Attribution, Link
 from rules.case import Part
 from rules.message import Author, Kind, Message
 
+_T = TypeVar("_T")
 IN_MAX = 500
 """How many ids one statement names at most."""
 
@@ -62,8 +63,9 @@ class Judged:
 
 _LINK = "pk, id, author_id, outbound, parent, addressed_to, handles, created_at, conversation, customer, rung, public"
 _PART = (
-    "id, outbound, created_at, seen_at, author_handle, verdict, first_verdict, addressed, automated, edited_at,"
-    " deleted_at, quiet_before, account, kind, public, followers, reach, language, rating"
+    "m.id, m.outbound, m.created_at, m.seen_at, m.author_handle, m.verdict, m.first_verdict, m.addressed,"
+    " m.automated, m.edited_at, m.deleted_at, m.quiet_before, m.account, m.kind, m.public, m.followers, m.reach,"
+    " m.language, m.rating"
 )
 _INSERT = (
     "INSERT INTO messages (scope, id, account, kind, conversation, customer, rung, parent, addressed_to,"
@@ -287,10 +289,11 @@ class Messages:
         )
 
     def unplaced(self, conversation: str, after: datetime) -> Iterator[Placed]:
-        """The brand's messages of this thread, written after then, of which we only guess whom they answer."""
+        """The brand's messages of this thread, written after then, that may answer somebody else once we know
+        who else had written: we guess, or they name a customer."""
         rows = self._connection.execute(
             f"SELECT {_LINK} FROM messages WHERE scope = ? AND conversation = ? AND created_at > ?"
-            " AND rung IN ('inferred', 'nobody')",
+            " AND rung IN ('to', 'mention', 'inferred', 'nobody')",
             (self.scope, conversation, to_us(after)),
         ).fetchall()
         yield from map(_placed, rows)
@@ -298,11 +301,7 @@ class Messages:
     def threads_of(self, conversation: str, customer: str) -> list[str]:
         """The threads that are folded together: all of this customer's, this one first, where one of them is
         private, since a public case may go on there; else this one alone."""
-        private = self._connection.execute(
-            "SELECT 1 FROM messages WHERE scope = ? AND customer = ? AND public = 0 LIMIT 1",
-            (self.scope, customer),
-        ).fetchone()
-        if private is None:
+        if customer not in self.with_private([customer]):
             return [conversation]
         rows = self._connection.execute(
             "SELECT DISTINCT conversation FROM messages WHERE scope = ? AND customer = ? ORDER BY 1",
@@ -310,16 +309,39 @@ class Messages:
         )
         return [conversation, *(thread for (thread,) in rows if thread != conversation)]
 
+    def with_private(self, customers: Iterable[str]) -> set[str]:
+        """Those of these customers with whom anything private was written."""
+        found: set[str] = set()
+        for some in _slices(sorted(set(customers))):
+            rows = self._connection.execute(
+                "SELECT DISTINCT customer FROM messages INDEXED BY messages_private WHERE scope = ?"
+                f" AND public = 0 AND customer IN ({_marks(some)})",
+                (self.scope, *some),
+            )
+            found.update(customer for (customer,) in rows)
+        return found
+
     def parts(self, threads: Sequence[str], customer: str) -> list[Part]:
         """What one customer and the brand wrote in these threads, for the fold; the first is its place."""
-        parts: list[Part] = []
-        for number, thread in enumerate(threads):
+        labels = {(thread, customer): thread if number else "" for number, thread in enumerate(threads)}
+        found = self.parts_of(labels)
+        return [part for where in labels for part in found.get(where, ())]
+
+    def parts_of(self, labels: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], list[Part]]:
+        """What was written in each of these (conversation, customer), for the fold; their values label what
+        the parts' `thread` is."""
+        found: dict[tuple[str, str], list[Part]] = {}
+        for some in _slices(list(labels)):
             rows = self._connection.execute(
-                f"SELECT {_PART} FROM messages WHERE scope = ? AND conversation = ? AND customer = ?",
-                (self.scope, thread, customer),
+                f"WITH wanted (conversation, customer) AS (VALUES {', '.join(['(?, ?)'] * len(some))})"
+                f" SELECT {_PART}, m.conversation, m.customer FROM wanted w CROSS JOIN messages m"
+                " ON m.scope = ? AND m.conversation = w.conversation AND m.customer = w.customer",
+                (*(value for where in some for value in where), self.scope),
             )
-            parts += [_part(row, thread if number else "") for row in rows]
-        return parts
+            for row in rows:
+                where = row[19:]
+                found.setdefault(where, []).append(_part(row, labels[where]))
+        return found
 
     def read(self, id: str) -> Message | None:
         """The message as it stands now, for alerts, exports and the like."""
@@ -470,6 +492,6 @@ def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _slices(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def _slices(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
     for start in range(0, len(values), IN_MAX):
         yield values[start : start + IN_MAX]

@@ -184,6 +184,9 @@ CREATE TABLE links (          -- where a public case goes on in private messages
 ) WITHOUT ROWID;
 CREATE INDEX links_case ON links (case_id);
 CREATE INDEX links_customer ON links (scope, customer);
+DROP INDEX messages_unplaced;
+CREATE INDEX messages_unplaced ON messages (scope, conversation, created_at)
+    WHERE rung IN ('to', 'mention', 'inferred', 'nobody');
 CREATE INDEX messages_private ON messages (scope, customer) WHERE public = 0;
 CREATE INDEX messages_customer ON messages (scope, customer) WHERE customer IS NOT NULL;
 

@@ -89,7 +89,7 @@ def _build_parts(steps: Sequence[tuple[Any, ...]], *, backwards: bool) -> list[P
 
 
 def _build_words(speeches: Sequence[tuple[Any, ...]], parts: Sequence[Part]) -> list[Action]:
-    """What operators say, each of a message that was written by then: most often shortly after something
+    """What operators say, each of a message that had been seen by then: most often shortly after something
     was written or seen."""
     asked = [p for p in parts if p.inbound]
     made: list[Action] = []
@@ -99,7 +99,7 @@ def _build_words(speeches: Sequence[tuple[Any, ...]], parts: Sequence[Part]) -> 
         message = asked[named % len(asked)]
         close_to = parts[near % len(parts)]
         moment = _later(close_to.seen_at if seen else close_to.created_at, pause if pause < HOUR else 0.0)
-        moment = max(moment, message.created_at)
+        moment = max(moment, message.created_at, message.seen_at)
         until = _later(moment, HOUR) if word is Word.SNOOZE else None
         if any(said.at == moment for said in made):
             continue  # nothing says which of two words in the same instant was the first

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from simulator.population import Script, make_script
+from simulator.population import Script
+from simulator.scenes import make_script
 from simulator.truth import TrueCase, ground_truth
 from simulator.world import FixedClock, Form, Platform, World, Writing
 
@@ -63,13 +64,11 @@ def first_human_answer(writings: list[Writing], case: TrueCase, end: datetime) -
 def test_nothing_happens_at_the_moment_of_a_decision(seed: int) -> None:
     """The truth is crisp: no answer within seconds of a due time, no deletion within a minute of one."""
     _, _, truth = day(seed)
-    for case in truth:
-        target = case.due_at - case.opened_at
-        for moment in (case.opened_at + target * 0.5, case.opened_at + target * 0.8, case.due_at):
-            if case.answered_at is not None:
-                assert abs(case.answered_at - moment) > timedelta(seconds=5)
-            if case.withdrawn_at is not None:
-                assert abs(case.withdrawn_at - moment) > timedelta(seconds=60)
+    for wait in (w for case in truth for w in case.waits):
+        for moment in (*wait.warned_at, wait.due_at, wait.escalated_at):
+            if wait.stopped_at is not None:
+                clear = timedelta(seconds=5 if wait.answered else 60)
+                assert abs(wait.stopped_at - moment) > clear
 
 
 def test_the_same_seed_gives_the_same_day() -> None:
