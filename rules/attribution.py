@@ -93,7 +93,7 @@ def attribute(message: Link, thread: Thread) -> Attribution:
     for part in own_parts:
         hint = _by_hint(part, thread)
         if hint is not None:
-            return Attribution(hint.customer, Rung.PARENT)
+            return hint  # by what that part says: who else had written may still turn up
     # The first part answers whoever waited when it was written; by the second, nobody waits any more.
     moments = [own_parts[-1].created_at] if own_parts else []
     for moment in (*moments, message.created_at):
