@@ -11,12 +11,12 @@ from typing import Any
 
 from monitor.policy import BrandPolicy, Policy
 from rules.alert import Stage
-from rules.fold import FoldPolicy, Policies
 from rules.meaning.judge import make_judge
 from rules.meaning.pack import Pack
 from rules.meaning.policy import MeaningPolicy
 from rules.message import Author, Kind, Message
 from rules.people import make_automation
+from rules.policies import FoldPolicy, Policies
 from rules.routes import Route
 from rules.targets import Target
 

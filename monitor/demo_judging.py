@@ -212,9 +212,9 @@ class Result:
             table.add_row(*map(str, row))
         console.print(table)
         console.print(
-            f"Of the broken promises {self.alerted} were told one by one, {self.in_storm} by a storm's message, "
-            f"and {self.unseen} were over before the platform could be read again. {self.unknown} claims "
-            f"said that nobody can know; {self.due_interrupted} due times passed over closed hours."
+            f"Of the broken promises {self.alerted} were told one by one, {self.in_storm} by a storm's "
+            f"message, and {self.unseen} were over before the platform could be read again. {self.unknown} "
+            f"claims said that nobody can know; {self.due_interrupted} due times passed over closed hours."
         )
         sent = ", ".join(f"{count} over {channel}" for channel, count in sorted(self.delivered.items()))
         console.print(
@@ -478,7 +478,10 @@ class _Telling:
             self.result.false.append(name)
             return
         outage = self._outage_near(true, moment)
-        if not wait.lasts_to(moment) and not (claim.unknown and outage is not None):
+        admitted = claim.unknown and outage is not None
+        # Started again after a kill, the daemon may have to warn before it could look, and then it says so.
+        late_look = bool(self.result.kills) and claim.stage == "warning"
+        if not wait.lasts_to(moment) and not admitted and not late_look:
             self.result.false.append(name)
         in_storm = any(
             s.begun_at + PATIENCE < moment and (s.over_at is None or moment < s.over_at)

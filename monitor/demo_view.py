@@ -1,4 +1,4 @@
-"""The demo's live view: who waits, what was just said, how the platforms do."""
+"""The demo's live view: who waits, what was just said, how the house and the platforms do."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from rich.text import Text
 
 from monitor.clock import Clock
 from monitor.store.store import Reader
+from simulator.heard import read_blindness, read_claims, read_storms
+from simulator.promises import MINUTE, OfficeHours
 from simulator.town import Heard, Town
 from wire.durations import say_duration
 from wire.redact import inert
 
 ROWS_MAX = 10
 ALERTS_MAX = 8
+MINUTES_A_DAY = 24 * 60
+BLIND_SHOWN_SECONDS = 120.0
+"""A single failed poll is no news."""
 
 
 class LiveView:
@@ -41,12 +46,87 @@ class LiveView:
         if reader is None:
             self._live.update(Group(head, Text("the daemon starts …")))
             return
+        heard = self._town.heard()
         self._live.update(
-            Group(head, _queue(reader, now), _alerts(self._town.heard()), _streams(reader, now))
+            Group(
+                head,
+                _queue(reader, now),
+                self._house(reader, heard, now),
+                _alerts(heard),
+                _streams(reader, now),
+            )
         )
 
     def close(self) -> None:
         self._live.stop()
+
+    def _house(self, reader: Reader, heard: list[Heard], now: datetime) -> Panel:
+        """Who is there, what came all at once, what cannot be seen, and who else was told."""
+        rows = (
+            ("calendar", _office(self._town.promises.forum.hours, now)),
+            ("storm", _storm(reader, heard)),
+            ("blind", _blind(reader, heard, now)),
+            ("escalated", _escalated(heard, self._town.lead_channel())),
+        )
+        table = Table(expand=True, box=None, show_header=False)
+        table.add_column(no_wrap=True, width=10, style="bold")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for row in rows:
+            table.add_row(*row)
+        return Panel(table, title="How things stand", title_align="left")
+
+
+def _office(hours: OfficeHours | None, now: datetime) -> Text:
+    """Whether the office is open, and until when."""
+    if hours is None:
+        return Text("always open")
+    is_open = hours.is_open(now)
+    change = now.replace(second=0, microsecond=0)
+    for _ in range(MINUTES_A_DAY):
+        change += MINUTE
+        if hours.is_open(change) != is_open:
+            break
+    left = say_duration((change - now).total_seconds())
+    state = "open" if is_open else "closed: its promises stand still"
+    local = change + hours.offset
+    return Text(
+        f"office {state}, until {local:%H:%M} in {hours.zone} ({left})", "green" if is_open else "yellow"
+    )
+
+
+def _storm(reader: Reader, heard: list[Heard]) -> Text:
+    """The storms that rage, and those that are over."""
+    said = []
+    for surge in reader.surges.all_running():
+        reached, waiting, answered = surge.standing or (0, 0, 0)
+        counts = f"{reached} cases, {waiting} wait, {answered} answered" if reached else "just begun"
+        said.append(f"{surge.brand} since {surge.since:%H:%M}: {counts}")
+    over = {(s.where, s.number): s for s in read_storms(heard) if s.over_at is not None}
+    for storm in over.values():
+        said.append(f"{storm.where}'s is over since {storm.over_at:%H:%M}: one message for {storm.count}")
+    raging = len(said) > len(over)
+    return Text(inert("; ".join(said) or "none", 200), "red" if raging else "green")
+
+
+def _blind(reader: Reader, heard: list[Heard], now: datetime) -> Text:
+    """Where we cannot see, and how often that was admitted of a case."""
+    unknown = len({c.wait for c in read_claims(heard) if c.unknown})
+    episodes = len({(b.where, b.number) for b in read_blindness(heard)})
+    said = [
+        f"@{a.account} on {a.connector} since {a.blind_since:%H:%M}"
+        for a in reader.streams.accounts()
+        if a.blind_since is not None and (now - a.blind_since).total_seconds() > BLIND_SHOWN_SECONDS
+    ]
+    counts = f"{episodes} times told; of {unknown} cases was said that nobody can know"
+    return Text(inert(f"{', '.join(said) or 'nowhere'}; {counts}", 200), "red" if said else "green")
+
+
+def _escalated(heard: list[Heard], lead: str) -> Text:
+    """Of how many the lead was told, and of which last."""
+    cases = {c.wait for c in read_claims(heard) if c.stage == "escalated"}
+    said = [h.headline for h in heard if h.channel == lead]
+    last = f", last heard: {inert(said[-1], 100)}" if said else ""
+    return Text(f"{len(cases)} to the care lead{last}", "yellow" if cases else "green")
 
 
 def _queue(reader: Reader, now: datetime) -> Panel:

@@ -77,25 +77,35 @@ def lease(
     if opens_at(policy, channel, now) > now:
         return None, 0
     with store.transaction("lease"):
-        for row in store.outbox.due(channel, now, LOOK_AHEAD):
-            try:
-                why_not, previous = _recheck(store, policy, row, now)
-                alert = make_alert(store, policy, row, now) if why_not is None else None
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                # One row that cannot be read must not hold the channel up: it is a dead letter, and told.
-                _bury(store, policy, row, f"could not be put into words: {type(error).__name__}", now)
+        # What is dropped may have held back a later row of its subject, so it is asked again.
+        for _ in range(LOOK_AHEAD):
+            rows = store.outbox.due(channel, now, LOOK_AHEAD)
+            for row in rows:
+                leased = _lease_row(store, policy, row, now, lease_seconds)
+                if leased is not None:
+                    return leased, dropped
                 dropped += 1
-                continue
-            if alert is None:
-                store.outbox.supersede(row, why_not or "", now)
-                store.figures.count("alerts_ended", channel=channel, outcome="superseded")
-                dropped += 1
-                continue
-            store.outbox.lease(row.pk, now + timedelta(seconds=lease_seconds))
-            leased = store.outbox.get(row.pk)
-            if leased is not None:
-                return Leased(leased, alert, previous), dropped
+            if not rows:
+                break
     return None, dropped
+
+
+def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seconds: float) -> Leased | None:
+    """Take this row if it is still true; else note why it is not sent."""
+    try:
+        why_not, previous = _recheck(store, policy, row, now)
+        alert = make_alert(store, policy, row, now) if why_not is None else None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # One row that cannot be read must not hold the channel up: it is a dead letter, and told.
+        _bury(store, policy, row, f"could not be put into words: {type(error).__name__}", now)
+        return None
+    if alert is None:
+        store.outbox.supersede(row, why_not or "", now)
+        store.figures.count("alerts_ended", channel=row.channel, outcome="superseded")
+        return None
+    store.outbox.lease(row.pk, now + timedelta(seconds=lease_seconds))
+    leased = store.outbox.get(row.pk)
+    return None if leased is None else Leased(leased, alert, previous)
 
 
 def opens_at(policy: Policy, channel: str, now: datetime) -> datetime:

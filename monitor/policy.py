@@ -20,7 +20,6 @@ from rules.alert import Stage
 from rules.case import Case, ClockName
 from rules.decisions import Manner
 from rules.escalation import Step
-from rules.fold import FoldPolicy, Policies
 from rules.hours import Calendar, calendar_from_mapping
 from rules.meaning.contract import Priority, Verdict
 from rules.meaning.judge import Judge, make_judge
@@ -31,6 +30,7 @@ from rules.meaning.relevance import addresses_brand
 from rules.meaning.sentiment import Sentiment, vader
 from rules.message import Kind, Message
 from rules.people import Automation, make_automation
+from rules.policies import FoldPolicy, Policies
 from rules.routes import Route
 from rules.storms import SpikePolicy, StormPolicy
 from rules.targets import Target

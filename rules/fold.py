@@ -10,84 +10,27 @@ comes, since silence alone happens without anything being written. Until then `C
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from rules.case import CLOSING_WORDS, Action, Case, Clock, ClockName, Part, Place, Reply, Status, Word
-from rules.hours import Calendar
+from rules.case import CLOSING_WORDS, Action, Case, Part, Place, Reply, Status, Word
+from rules.clocks import Held, make_clocks, make_resolution, promised, resolution_seconds
 from rules.meaning.contract import Priority, Verdict
 from rules.message import MessageKey
 from rules.people import too_quick
+from rules.policies import FoldPolicy, Policies
 from rules.targets import (
     GAP_SECONDS_DEFAULT,
     PRIORITY_ORDER,
     Choice,
     Target,
     Traits,
-    add_time,
     choose,
-    due_times,
     explain,
-    open_seconds,
 )
 from rules.waits import Replied, Story, Wait, tell
-
-
-@dataclass(frozen=True, slots=True)
-class FoldPolicy:
-    """What the fold needs of the policy. `quick_seconds`: a reply faster than that is automatic.
-    `backlog_seconds`: how old a case from before the first run may be to be alerted on all the same;
-    None: as old as its target. `calendars`: the opening hours that targets name."""
-
-    targets: tuple[Target, ...]
-    quick_seconds: float = 5.0
-    backlog_seconds: float | None = None
-    calendars: Mapping[str, Calendar] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """The policies with the time from which each holds, ascending, never empty; before the first, the first
-    holds. A wait that ended keeps the policy of its end; one that runs takes the latest, and the calendar
-    of the day on which its case began."""
-
-    held_from: tuple[datetime, ...]
-    policies: tuple[FoldPolicy, ...]
-    shortest_gap: timedelta = field(init=False, compare=False)  # no silence shorter than this ends a case
-
-    def __post_init__(self) -> None:
-        gaps = [target.gap_seconds for policy in self.policies for target in policy.targets]
-        shortest = timedelta(seconds=min([GAP_SECONDS_DEFAULT, *gaps]))
-        object.__setattr__(self, "shortest_gap", shortest)
-
-    @classmethod
-    def of(cls, policy: FoldPolicy) -> Policies:
-        """One that always held."""
-        return cls((), (policy,))
-
-    @property
-    def latest(self) -> FoldPolicy:
-        return self.policies[-1]
-
-    def at(self, when: datetime | None) -> FoldPolicy:
-        """The one in force then; None is now, whenever that is."""
-        if when is None or len(self.policies) == 1:
-            return self.policies[-1]
-        return self.policies[max(0, bisect_right(self.held_from, when) - 1)]
-
-    def calendar(self, name: str | None, case_opened_at: datetime) -> Calendar | None:
-        """The calendar that a case keeps: as it was when the case began, or, where it did not exist yet, as
-        it first was after that. None: always open."""
-        if name is None:
-            return None
-        start = max(0, bisect_right(self.held_from, case_opened_at) - 1)
-        return next(
-            (p.calendars[name] for p in self.policies[start:] if name in p.calendars),
-            next((p.calendars[name] for p in reversed(self.policies[:start]) if name in p.calendars), None),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,16 +259,6 @@ def _said_of(segment: _Segment, actions: Sequence[Action]) -> list[Action]:
     return sorted((a for a in actions if a.message_id in ids), key=lambda a: (a.at, a.word, a.who))
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a wait is held to: the target (None: nothing), since when, and what it was chosen by."""
-
-    target: Target | None
-    since: datetime
-    traits: Traits
-    policy: FoldPolicy
-
-
 def _hold(
     place: Place, inbound: Sequence[Part], waits: Sequence[Wait], policies: Policies
 ) -> tuple[list[Held], Traits]:
@@ -385,7 +318,7 @@ def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Pol
     acknowledgements = [a for a in said if a.word is Word.ACK and a.covers(wait.messages[0])]
     snoozes = [a.until for a in said if a.word is Word.SNOOZE and a.until is not None]
     answer = story.first_response
-    first_sum, full_sum = _resolution_seconds(story, current)
+    first_sum, full_sum = resolution_seconds(story, current)
     case = Case(
         id=str(MessageKey(place.brand, place.connector, first.id)),
         place=place,
@@ -410,8 +343,8 @@ def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Pol
         reasons=worst.reasons if worst is not None else (),
         historic=first.quiet_before is not None,
         quiet=_quiet(first, live, wait, current),
-        clocks=_clocks(story.waits, held, first, live, policies),
-        resolution=_resolution(story, current, first, live, policies),
+        clocks=make_clocks(story.waits, held, first, live, policies),
+        resolution=make_resolution(story, current, first, live, policies),
         language=traits.language,
         rating=first.rating,
         asked_at=story.asked_at,
@@ -449,141 +382,13 @@ def _closes_at(segment: _Segment, story: Story, target: Target | None) -> dateti
     return last + _gap(target)
 
 
-def _promised(target: Target, name: ClockName) -> float | None:
-    if name is ClockName.FIRST_RESPONSE:
-        return target.first_response_seconds
-    return target.next_response_seconds
-
-
-def _clocks(
-    waits: Sequence[Wait], held: Sequence[Held], first: Part, live: Part | None, policies: Policies
-) -> tuple[Clock, ...]:
-    """The response clocks: each wait with what it is held to."""
-    clocks = []
-    for cycle, (wait, hold) in enumerate(zip(waits, held, strict=True)):
-        target = hold.target
-        seconds = None if target is None else _promised(target, wait.name)
-        due = calendar = None
-        if target is not None and seconds is not None:
-            started_at = _clock_start(wait, first, live)
-            calendar = policies.calendar(target.calendar, first.created_at)
-            due = due_times(seconds, target.warnings, started_at, max(hold.since, started_at), calendar)
-        clocks.append(
-            Clock(
-                name=wait.name,
-                cycle=cycle,
-                started_at=wait.started_at,
-                message_id=wait.messages[0].id,
-                stopped_at=wait.stopped_at,
-                stopped_by=wait.stopped_by,
-                ending=wait.ending,
-                answer_id=None if wait.answer is None else wait.answer.id,
-                target=None if target is None else target.name,
-                target_seconds=seconds,
-                calendar=None if calendar is None else calendar.name,
-                due_at=None if due is None else due.due_at,
-                warnings=() if due is None else due.warnings,
-                repeat_seconds=None if target is None else target.repeat_seconds,
-                repeat_max=0 if target is None else target.repeat_max,
-            )
-        )
-    return tuple(clocks)
-
-
-def _clock_start(wait: Wait, first: Part, live: Part | None) -> datetime:
-    """When the clock that alerts go by starts: at the message that waits; in a case that began before
-    the first run, at the first message written since."""
-    if first.quiet_before is not None and live is not None:
-        return max(live.created_at, wait.started_at)
-    return wait.started_at
-
-
-def _resolution(story: Story, held: Held, first: Part, live: Part | None, policies: Policies) -> Clock | None:
-    """The clock of the resolution: where the target lets it pause, it runs only while the customer waits."""
-    target = held.target
-    seconds = None if target is None else target.resolution_seconds
-    if seconds is None and not story.resolved_at:
-        return None
-    last = story.waits[-1]
-    ended = story.resolved or last.ending in (Status.WITHDRAWN, Status.IGNORED)
-    stopped_at = None
-    if ended:
-        stopped_at = story.resolved_at[-1] if story.resolved else last.stopped_at
-    due_at, calendar = None, None
-    warnings: tuple[tuple[float, datetime], ...] = ()
-    if target is not None and seconds is not None:
-        calendar = policies.calendar(target.calendar, first.created_at)
-        spans = _handling(story, target, stopped_at)
-        if first.quiet_before is not None and live is not None:
-            spans = [(max(a, live.created_at), b) for a, b in spans if b is None or b > live.created_at]
-        due_at = _reached(spans, seconds, calendar)
-        if due_at is not None:
-            marks = ((share, _reached(spans, seconds * share, calendar)) for share in target.warnings)
-            warnings = tuple((share, at) for share, at in marks if at is not None)
-    return Clock(
-        name=ClockName.RESOLUTION,
-        cycle=0,
-        started_at=first.created_at,
-        message_id=first.id,
-        stopped_at=None if stopped_at is None else max(stopped_at, first.created_at),
-        stopped_by=story.resolved_by if story.resolved else last.stopped_by if ended else None,
-        ending=(Status.RESOLVED if story.resolved else last.ending) if ended else None,
-        target=None if target is None or seconds is None else target.name,
-        target_seconds=seconds,
-        calendar=None if calendar is None else calendar.name,
-        due_at=due_at,
-        warnings=warnings,
-        repeat_seconds=None if target is None else target.repeat_seconds,
-        repeat_max=0 if target is None else target.repeat_max,
-    )
-
-
-def _handling(
-    story: Story, target: Target | None, stopped_at: datetime | None
-) -> list[tuple[datetime, datetime | None]]:
-    """The spans that count towards the resolution; the last may be open (None)."""
-    if target is None or target.pauses:
-        return [(w.started_at, w.stopped_at) for w in sorted(story.waits, key=lambda w: w.started_at)]
-    return [(story.waits[0].started_at, stopped_at)]
-
-
-def _reached(
-    spans: Sequence[tuple[datetime, datetime | None]], seconds: float, calendar: Calendar | None
-) -> datetime | None:
-    """When so much open time had passed in these spans; None where the clock stands still before that."""
-    for start, end in spans:
-        if end is None:
-            return add_time(calendar, start, seconds)
-        passed = open_seconds(calendar, start, end)
-        if passed >= seconds:
-            return add_time(calendar, start, seconds)
-        seconds -= passed
-    return None
-
-
-def _resolution_seconds(story: Story, held: Held) -> tuple[float | None, float | None]:
-    """To the first and to the last time that it was resolved, in real time less the pauses."""
-    if not story.resolved_at:
-        return None, None
-    sums = []
-    for until in (story.resolved_at[0], story.resolved_at[-1]):
-        if held.target is not None and held.target.pauses:
-            ended = [
-                (a, until if b is None else min(b, until)) for a, b in _handling(story, held.target, None)
-            ]
-            sums.append(sum(max(0.0, (b - a).total_seconds()) for a, b in ended))
-        else:
-            sums.append(max(0.0, (until - story.waits[0].started_at).total_seconds()))
-    return sums[0], sums[1]
-
-
 def _quiet(first: Part, live: Part | None, wait: Wait, held: Held) -> bool:
     """The past is quiet: a case from before the first run, unless it is young enough or goes on since."""
     if first.quiet_before is None or live is not None:
         return False
     backlog = held.policy.backlog_seconds
     if backlog is None:
-        backlog = (held.target and _promised(held.target, wait.name)) or 0.0
+        backlog = (held.target and promised(held.target, wait.name)) or 0.0
     return (first.quiet_before - wait.started_at).total_seconds() >= backlog
 
 

@@ -97,8 +97,8 @@ class Promises:
 def make_promises(start: datetime) -> Promises:
     """Those of a day on which people write from `start` on."""
     return Promises(
-        public=Promise("public", 900.0, 480.0, reminder=900.0),
-        dm=Promise("dm", 1200.0, 480.0),
-        forum=Promise("forum", 600.0, 480.0, office_hours_around(start)),
-        outage=Promise("outage", 720.0, 480.0),
+        public=Promise("public", 900.0, 600.0, reminder=900.0),
+        dm=Promise("dm", 1200.0, 720.0),
+        forum=Promise("forum", 600.0, 600.0, office_hours_around(start)),
+        outage=Promise("outage", 720.0, 600.0),
     )

@@ -19,12 +19,12 @@ from monitor.policy import BrandPolicy, Policy
 from monitor.store.store import Store, open_store
 from monitor.watch import Watched, watch_once
 from rules.alert import Alert, Stage
-from rules.fold import FoldPolicy, Policies
 from rules.meaning.judge import Judge, make_judge
 from rules.meaning.pack import Pack
 from rules.meaning.policy import MeaningPolicy
 from rules.message import Author, Kind, Message
 from rules.people import make_automation
+from rules.policies import FoldPolicy, Policies
 from rules.routes import Route
 from rules.targets import Target
 from wire.errors import EdgeError

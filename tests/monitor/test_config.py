@@ -194,8 +194,10 @@ def test_a_kind_is_one_of_ours() -> None:
         target(kind="tweet")
 
 
-_CASES = [
-    Traits(
+def _case(values: tuple[Any, ...]) -> Traits:
+    """A case with these traits."""
+    brand, public, kind, complaint, addressed, needs_reply, priority, followers, topics, *rest = values
+    return Traits(
         brand,
         "x",
         "help",
@@ -207,22 +209,13 @@ _CASES = [
         priority,
         followers,
         frozenset(topics),
-        language,
-        rating,
-    )  # fmt: skip
-    for (
-        brand,
-        public,
-        kind,
-        complaint,
-        addressed,
-        needs_reply,
-        priority,
-        followers,
-        topics,
-        language,
-        rating,
-    ) in product(  # fmt: skip
+        *rest,
+    )
+
+
+_CASES = [
+    _case(values)
+    for values in product(
         ("acme", "other"),
         (True, False),
         (Kind.POST, Kind.DM),

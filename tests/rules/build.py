@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from rules.case import Action, Part, Place, Word
-from rules.fold import FoldPolicy
 from rules.meaning.contract import Priority, Verdict
+from rules.policies import FoldPolicy
 from rules.targets import Target
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.case import Case, Part, Status, Word
-from rules.fold import FoldPolicy, fold
+from rules.fold import fold
+from rules.policies import FoldPolicy
 from rules.targets import Target
 from tests.rules.build import MINUTES_15, PLACE, POLICY, asks, at, replies, says, verdict
 

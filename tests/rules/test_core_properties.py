@@ -26,8 +26,9 @@ from monitor.act import act, rebuild
 from monitor.store.codec import case_to_json
 from rules.alert import Stage
 from rules.case import Action, Case, ClockName, Word
-from rules.fold import FoldPolicy, Policies, fold
+from rules.fold import fold
 from rules.message import Message
+from rules.policies import FoldPolicy, Policies
 from rules.targets import Target
 from tests.monitor.build import House, at, brand, customer, house, policy
 from tests.rules.build import PLACE

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rules.case import Action, Case, Part, Status, Word
-from rules.fold import FoldPolicy, fold
+from rules.fold import fold
+from rules.policies import FoldPolicy
 from rules.targets import Target
 from tests.rules.build import PLACE, asks, at, replies, says, verdict
 from tests.rules.conversations import DAY, GAPS, Talk, talks
