@@ -1,7 +1,8 @@
 """The whole house against the simulated world, as a newcomer runs it: one command, one JSON line.
 
 An hour of the world's time in a minute: two platforms over their real wire formats, faults included, the real
-daemon in a process of its own, a real SMTP server; then the truth is compared with what was said.
+daemon in a process of its own, a real SMTP server; then the truth is compared with what was said. In that hour
+an office closes and opens again, one platform cannot be read for a while, and one brand is in a storm.
 """
 
 from __future__ import annotations
@@ -31,16 +32,43 @@ def assert_honest(found: dict[str, Any]) -> None:
     assert found["cases_missed"] == [] and found["answered_missed"] == []
     assert found["first_response_error_seconds"] == {"p50": 0.0, "max": 0.0}
     assert found["breaches"]["missed"] == [] and found["breaches"]["false"] == []
-    assert found["breaches"]["alerted"] == found["breaches"]["true"]
+    breaches = found["breaches"]
+    assert breaches["alerted"] + breaches["in_storm"] + breaches["unseen"] == breaches["true"]
     assert found["duplicates"] == 0 and found["historic_alerts"] == 0
     assert found["exit_code"] == 0
+    assert_rooms_honest(found)
+
+
+def assert_rooms_honest(found: dict[str, Any]) -> None:
+    """The same of next responses, office hours, escalations, storms and blind spans."""
+    exact = {"p50": 0.0, "max": 0.0}
+    assert found["next_responses"]["missed"] == [] and found["next_responses"]["error_seconds"] == exact
+    assert found["calendars"]["error_seconds"] == exact
+    escalations = found["escalations"]
+    assert escalations["missed"] == []
+    assert escalations["told"] + escalations["in_storm"] == escalations["true"]
+    assert found["storms"]["miscounted"] == [] and found["storms"]["said_singly"] == []
+    blind = found["blind"]
+    assert blind["missed"] == [] and blind["late_while_blind"] == [] and blind["unknown_left"] == []
 
 
 def assert_worth_it(found: dict[str, Any]) -> None:
     """The day had something to be wrong about."""
-    assert found["cases"] >= 40 and found["breaches"]["true"] >= 10 and found["answered"] >= 20
-    assert found["withdrawn"] >= 3 and found["faults_injected"] >= 10
+    assert found["cases"] >= 80 and found["breaches"]["alerted"] >= 10 and found["answered"] >= 60
+    assert found["withdrawn"] + found["cases_hidden"] >= 3 and found["faults_injected"] >= 10
     assert all(count >= 20 for count in found["alerts_delivered"].values())
+    assert_all_shown(found)
+
+
+def assert_all_shown(found: dict[str, Any]) -> None:
+    """Calendars, escalation, a storm and a blind span: each of them happened, and was told."""
+    assert found["not_shown"] == []
+    assert found["calendars"]["due_times_compared"] >= 80 and found["calendars"]["over_closed_hours"] >= 2
+    assert found["next_responses"]["compared"] >= 2
+    assert found["escalations"]["told"] >= 5
+    assert found["storms"]["begun"] == 1 and found["storms"]["over"] == 1
+    assert found["storms"]["cases"] >= 40 and found["breaches"]["in_storm"] >= 10
+    assert found["blind"]["episodes"] == 1 and found["blind"]["unknown_claims"] >= 10
 
 
 def test_an_hour_of_customers_is_told_truly() -> None:
@@ -55,6 +83,7 @@ def test_killed_three_times_it_loses_nothing() -> None:
     found = play(2, "--kills", "3")
     assert found["kills"] == 3
     assert found["honest"], found
+    assert_all_shown(found)
 
 
 @pytest.mark.acceptance
