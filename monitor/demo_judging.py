@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
@@ -373,7 +373,8 @@ class _Telling:
         self.within = TOLD_WITHIN_AFTER_KILL if result.kills else TOLD_WITHIN
         self.outages = town.outages()
         self.cases = {town.subject(t): t for t in truth}
-        self.claims = read_claims(heard)
+        names = town.subjects(truth)
+        self.claims = [replace(c, subject=names.get(c.subject, c.subject)) for c in read_claims(heard)]
         self.storms = read_storms(heard)
         self.blindness = read_blindness(heard)
         self.first: dict[tuple[str, str, int, str, int, str], Claim] = {}

@@ -25,7 +25,6 @@ class Folded:
     """What a round of folding changed, for logs."""
 
     opened: int = 0
-    answered: int = 0
     changed: int = 0
 
 
@@ -94,9 +93,8 @@ def _keep(
         row = rows.pop(case.id, None)
         if row is not None and row.body == body and len(held) == 1:
             continue
-        earlier = [one.case for one in held]
         if policy is not None and not case.historic:
-            _count(store, policy, earlier, case)
+            _count(store, policy, [one.case for one in held], case)
         marks = {key for one in held for key in one.counted}
         _count_breaches(store, case, marks, count=policy is not None)
         if row is None:
@@ -107,8 +105,6 @@ def _keep(
             store.cases.write(scope, case, look_at, marks, new=True, body=body)
         else:
             folded.changed += row.body != body
-            was_answered = any(c.id == case.id and c.status is Status.ANSWERED for c in earlier)
-            folded.answered += case.status is Status.ANSWERED and not was_answered
             store.cases.write(scope, case, now, marks, new=False, body=body)
     for row in rows.values():
         store.cases.remove(row.pk)

@@ -131,6 +131,7 @@ class _Intake:
     def take_messages(self) -> None:
         """Store what is new, unite what is known, keep what was edited."""
         wanted = [m for m in self.arrival.page.messages if self._storable(m)]
+        wanted.sort(key=lambda m: m.created_at)  # what is answered comes before its answer
         ids = {m.id for m in wanted} | {a for m in wanted for a in m.aliases}
         parents = {m.parent for m in wanted if m.parent is not None}
         alias = self.messages.resolve(ids | parents)
@@ -197,15 +198,19 @@ class _Intake:
             quiet_before=mark if mark is not None and created_at < mark else None,
             stream=self.arrival.source,
         )
-        placed = Attribution(message.author.id, Rung.AUTHOR) if message.inbound else _NOWHERE
+        placed = _NOWHERE
+        if message.inbound:
+            placed = Attribution(message.author.id, Rung.AUTHOR)
+        elif parent is not None and not parent.outbound:
+            placed = Attribution(parent.customer, Rung.PARENT)  # as the ladder has it, without asking it
         pk = self.messages.insert(judged, placed)
         self.taken.new += 1
         self._new_ids.append(message.id)
         where = message.conversation
         self._oldest_new[where] = min(created_at, self._oldest_new.get(where, created_at))
-        if message.inbound:
-            self.touched.add((where, message.author.id))
-        else:
+        if placed.customer is not None:
+            self.touched.add((where, placed.customer))
+        if not message.inbound:
             self._new_ours.append(message.id)
         return Stored(
             pk,

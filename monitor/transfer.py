@@ -27,7 +27,7 @@ from rules.case import Case, Clock
 from rules.decisions import running_clocks
 from rules.message import Author, Kind, Message
 
-BATCH = 200
+BATCH = 500
 AFTERWARDS = timedelta(days=2)
 """Pretended time goes on for so long after the last message."""
 

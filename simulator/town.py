@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from simulator.scenes import make_script
 from simulator.serve import Served
 from simulator.slack_api import SlackWorkspace, make_slack_app
 from simulator.truth import TrueCase, ground_truth
-from simulator.world import Clock, Form, Platform, World
+from simulator.world import Clock, Form, Platform, World, Writing
 from simulator.x_api import XAccess, make_x_app
 
 SLACK_TOKEN = "xoxb-simulated-token"
@@ -137,13 +137,23 @@ class Town:
 
     def message_id(self, case: TrueCase) -> str:
         """The id under which a client of the platform's wire format stores the case's first message."""
-        if case.platform is Platform.X:
-            return f"dm-{case.first.id}" if case.private else case.first.id
-        return f"{_REDDIT_KINDS[case.first.form]}_{case.first.id}"
+        return _message_id(case.first)
 
     def subject(self, case: TrueCase) -> str:
         """What a client calls the case whose first message this is: brand, platform, message."""
         return f"{case.brand}/{case.platform.value}/{self.message_id(case)}"
+
+    def subjects(self, truth: Iterable[TrueCase]) -> dict[str, str]:
+        """The same by each of a case's messages: a client that reads a later one first calls the case by
+        that. No customer has two cases."""
+        by_customer = {(case.platform, case.customer_id): case for case in truth}
+        found = {}
+        for writing in self.world.all():
+            case = by_customer.get((writing.platform, writing.author.id))
+            if case is not None:
+                name = f"{case.brand}/{case.platform.value}/{_message_id(writing)}"
+                found[name] = self.subject(case)
+        return found
 
     def channels(self) -> tuple[str, ...]:
         """The names of the demo's alert channels that are told of every broken promise."""
@@ -169,6 +179,13 @@ class Town:
     def faults_injected(self) -> int:
         """How often something was made to go wrong."""
         return len(self.faults.log) + len(self._slack_faults.log) + len(self._outage_faults.log)
+
+
+def _message_id(writing: Writing) -> str:
+    """The id under which a client of the platform's wire format stores it."""
+    if writing.platform is Platform.X:
+        return f"dm-{writing.id}" if writing.form is Form.DM else writing.id
+    return f"{_REDDIT_KINDS[writing.form]}_{writing.id}"
 
 
 def make_town(

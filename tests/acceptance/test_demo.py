@@ -1,8 +1,8 @@
 """The whole house against the simulated world, as a newcomer runs it: one command, one JSON line.
 
 An hour of the world's time in a minute: two platforms over their real wire formats, faults included, the real
-daemon in a process of its own, a real SMTP server; then the truth is compared with what was said. In that hour
-an office closes and opens again, one platform cannot be read for a while, and one brand is in a storm.
+daemon in a process of its own, a real SMTP server; then the truth is compared with what was said. In that
+hour an office closes and opens again, one platform cannot be read for a while, and one brand is in a storm.
 """
 
 from __future__ import annotations

@@ -58,9 +58,10 @@ def waits_read_slowly(writings: list[Writing], case: TrueCase) -> list[tuple[dat
             waits_already = bool(waits) and waits[-1][1] is None
             if not waits_already and writing.text not in texts.THANKS:
                 waits.append((writing.created_at, None))
-        elif writing.author.brand is not None and writing.client != "AcmeBot":
-            if asked_by(writings, writing) == case.customer_id and waits and waits[-1][1] is None:
-                waits[-1] = (waits[-1][0], writing.created_at)
+        by_a_person = writing.author.brand is not None and writing.client != "AcmeBot"
+        to_them = by_a_person and asked_by(writings, writing) == case.customer_id
+        if to_them and waits and waits[-1][1] is None:
+            waits[-1] = (waits[-1][0], writing.created_at)
     return waits
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -52,6 +53,6 @@ def test_the_office_is_open_and_closed_in_the_hour_after_the_start(hour: int) ->
     start = at(hour, 5)
     hours = office_hours_around(start)
     states = [hours.is_open(start + timedelta(minutes=n)) for n in range(60)]
-    changes = sum(one != other for one, other in zip(states, states[1:], strict=False))
+    changes = sum(one != other for one, other in pairwise(states))
     assert changes == (0 if hour == 23 else 2)
     assert make_promises(start).forum.hours == hours
