@@ -66,6 +66,7 @@ def queue(reader: Reader, now: datetime, limit: int, *, show_dm_text: bool) -> V
                 "id": case.id,
                 "who": case.customer_handle or case.place.customer,
                 "where": f"{case.place.connector} {'public' if case.public else 'DM'}",
+                "for": case.latest.name.replace("_", " "),
                 "waits": say_duration((now - (case.waiting_since or now)).total_seconds()),
                 "target": f"{say_duration(left)} left" if left >= 0 else f"{say_duration(-left)} late",
                 "due_at": say_time(case.due_at),
@@ -107,6 +108,24 @@ def status(reader: Reader, now: datetime) -> dict[str, Any]:
             }
             for b in reader.streams.budgets()
         ],
+        "blind": [
+            {
+                "account": f"{a.brand}/{a.connector}/{a.account}",
+                "since": say_time(a.blind_since),
+                "refused": a.refused,
+            }
+            for a in reader.streams.accounts()
+            if a.blind_since is not None
+        ],
+        "storms_and_spikes": [
+            {
+                "what": s.kind.value,
+                "brand": s.brand,
+                "since": say_time(s.since),
+                "last_at": say_time(s.last_at),
+            }
+            for s in reader.surges.all_running()
+        ],
         "outbox": [{"channel": c, "state": s, "count": n} for c, s, n in reader.outbox.depth()],
         "dead_letters": reader.outbox.dead_letters(),
     }
@@ -118,8 +137,8 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
         f"[bold]{found['unanswered']}[/bold] unanswered, [bold]{found['overdue']}[/bold] past their target"
         + (f", the longest since {found['oldest_waiting_since']}" if found["oldest_waiting_since"] else "")
     )
-    for name in ("streams", "budgets", "outbox"):
-        show(View(name.capitalize(), found[name]), console, as_json=False)
+    for name in ("streams", "budgets", "outbox", "blind", "storms_and_spikes"):
+        show(View(name.replace("_", " ").capitalize(), found[name]), console, as_json=False)
     if found["dead_letters"]:
         console.print(f"[red]{found['dead_letters']} dead letters[/red]: see `response-monitor check --send`")
 

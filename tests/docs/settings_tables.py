@@ -17,14 +17,18 @@ from pydantic.fields import FieldInfo
 
 import alerts
 import connectors
+from monitor.calendars import CalendarConfig
 from monitor.config import (
     AlertsConfig,
     BrandConfig,
+    EscalationConfig,
     HeartbeatConfig,
     HttpConfig,
     MonitorConfig,
     RoutingConfig,
     RulesConfig,
+    SpikesConfig,
+    StormsConfig,
     TargetConfig,
     WebConfig,
 )
@@ -54,7 +58,11 @@ def models() -> dict[str, type[BaseModel]]:
         "heartbeat": HeartbeatConfig,
         "rules": RulesConfig,
         "brands.NAME": BrandConfig,
+        "calendars.NAME": CalendarConfig,
         "targets": TargetConfig,
+        "escalations": EscalationConfig,
+        "storms": StormsConfig,
+        "spikes": SpikesConfig,
         "alerts": AlertsConfig,
         "channels.NAME": RoutingConfig,
     }

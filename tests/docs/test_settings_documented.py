@@ -24,13 +24,20 @@ def everything_on() -> str:
     return _COMMENTED.sub("", template())
 
 
+def _named(name: str) -> str:
+    """Where a model's settings stand in the template, by the names that it gives."""
+    for part, shown in (("brands", "acme"), ("calendars", "office"), ("channels", "care-slack")):
+        name = name.replace(f"{part}.NAME", f"{part}.{shown}")
+    return name
+
+
 def tables_of(name: str, text: str) -> list[dict[str, Any]]:
     """The tables of a text in which a model's settings stand."""
     found: Any = tomllib.loads(text)
     if "type = " in name:
         kind = name.split('"')[1]
         return [channel for channel in found["channels"].values() if channel["type"] == kind]
-    for step in name.replace("brands.NAME", "brands.acme").replace(".NAME", ".care-slack").split("."):
+    for step in _named(name).split("."):
         found = found.get(step, {})
     return found if isinstance(found, list) else [found]
 
@@ -70,14 +77,17 @@ def test_every_setting_of_the_template_is_explained_beside_it() -> None:
 
 
 def test_what_is_commented_out_shows_the_default() -> None:
-    """To take the "#" away from a setting that has a default changes nothing."""
+    """To take the "#" away from a setting that has a default changes nothing. (An escalation stands there as
+    an example, as a whole: a file has none until somebody writes one.)"""
     compared = 0
     for name, model in models().items():
+        if name == "escalations":
+            continue
         for on, off in zip_longest(tables_of(name, everything_on()), tables_of(name, template())):
             for key in (on.keys() - (off or {}).keys()) & model.model_fields.keys():
                 field = model.model_fields[key]
                 default = None if field.is_required() else field.get_default(call_default_factory=True)
-                if default not in (None, [], ()):
+                if default not in (None, [], (), {}):
                     kind: Any = Annotated[(field.annotation, *field.metadata, "as the model has it")]
                     assert TypeAdapter(kind).validate_python(on[key]) == default, f"{name}.{key}"
                     compared += 1

@@ -25,6 +25,17 @@ keywords = ["acme"]
 handle = "acme"
 bearer_token = { env = "ACME_X_BEARER" }
 
+[calendars.office]
+time_zone = "Europe/Berlin"
+hours = { mon-fri = ["09:00-12:30", "13:30-18:00"] }
+closed = ["2026-03-05"]
+
+[[targets]]
+name = "german"
+language = "de"
+first_response = "5m"
+calendar = "office"
+
 [[targets]]
 name = "public"
 public = true
@@ -156,10 +167,31 @@ def test_a_case_tells_its_whole_story(config: Path) -> None:
     story = json.loads(run("case", "acme/x/1", "-c", str(config), "--json", *NOW).output)
     assert story["first_response_seconds"] == 540 and story["outcome"] == "answered after 9 min by @acmehelp"
     assert [m["id"] for m in story["conversation_messages"]] == ["1", "4"]
-    assert story["targets"] == ["public: yes"]
+    assert story["targets"] == ["german: no, language is not known, not de", "public: yes"]
     assert run("case", "1", "-c", str(config), *NOW).exit_code == 0
     unknown = run("case", "nobody", "-c", str(config), *NOW)
     assert unknown.exit_code == 1 and "response-monitor queue" in unknown.output
+
+
+def test_explain_says_which_target_matched_and_why_the_others_did_not(config: Path) -> None:
+    """For each clock: every target from the top, with the reason, down to the one that holds."""
+    (clock,) = json.loads(run("explain", "acme/x/2", "-c", str(config), *NOW, "--json").stdout)
+    assert (clock["clock"], clock["target"], clock["promise"]) == ("first_response", "public", "15 min")
+    assert clock["due_at"] == "2026-03-04T12:16:00Z"
+    assert clock["reasons"][0].startswith("german: no, language is ")
+    assert clock["reasons"][1] == "public: yes"
+    shown = run("explain", "3", "-c", str(config), *NOW).stdout
+    assert "public: no, public is false, not true" in shown and "dm: yes" in shown
+
+
+def test_check_prints_next_weeks_opening_hours(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in a calendar can be seen before it costs anybody anything."""
+    monkeypatch.setenv("ACME_X_BEARER", "made-up")
+    shown = run("check", "-c", str(config), "--offline", "--json").stdout
+    lines = [row["detail"] for row in json.loads(shown) if row["what"] == "calendar office (Europe/Berlin)"]
+    assert len(lines) == 7
+    assert sum("09:00-12:30, 13:30-18:00" in line for line in lines) == 5
+    assert sum(line.endswith("closed") for line in lines) == 2
 
 
 @pytest.mark.parametrize(
