@@ -9,12 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.deadlines import due_check, due_to_post
+from benchmarks.folding import folding_cases, replaying
 from benchmarks.idle import idle_daemon
 from benchmarks.ingesting import full_path, long_thread
+from benchmarks.real_threads import real_threads
 
 ALL: dict[str, Callable[[], dict[str, Any]]] = {
     "ingest": full_path,
     "thread": long_thread,
+    "fold": folding_cases,
+    "replay": replaying,
+    "threads": real_threads,
     "due_check": due_check,
     "due_to_post": due_to_post,
     "idle": idle_daemon,

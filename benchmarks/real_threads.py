@@ -105,7 +105,7 @@ def always(_id: str) -> bool:
 def wanted_cases(rows: Iterable[Row], needs_reply: Callable[[str], bool] = always) -> dict[Key, list[Wanted]]:
     """Every customer's cases in each thread, oldest first, by the definitions: a case starts with a customer's
     message; a day of mutual silence with nothing unanswered ends it. `needs_reply`: which of the customers'
-    messages count as unanswered until the brand replies."""
+    messages after an answer count as unanswered until the brand replies again."""
     by_id = {row["id"]: row for row in rows}
     talks: dict[Key, list[Row]] = defaultdict(list)
     for row in by_id.values():
@@ -117,15 +117,17 @@ def wanted_cases(rows: Iterable[Row], needs_reply: Callable[[str], bool] = alway
 
 def _cases_of(talk: Sequence[Row], needs_reply: Callable[[str], bool]) -> list[Wanted]:
     found: list[Wanted] = []
-    unanswered = False
+    unanswered = over = False
     silent_since: datetime | None = None
     for row in sorted(talk, key=lambda r: (written_at(r), bool(r["author"].get("brand")), r["id"])):
         at = written_at(row)
+        over = over or (silent_since is not None and not unanswered and at - silent_since >= GAP)
         if not row["author"].get("brand"):
-            over = silent_since is not None and not unanswered and at - silent_since >= GAP
             if not found or over:
                 found.append(Wanted(row["id"], at))
-            unanswered = (unanswered and not over) or needs_reply(row["id"])
+                unanswered = over = False
+            # Until the first answer whoever wrote waits, whatever was written.
+            unanswered = unanswered or found[-1].replied_at is None or needs_reply(row["id"])
         elif not found:
             continue  # the brand spoke first
         else:

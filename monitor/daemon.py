@@ -385,11 +385,12 @@ def bring_up_to_date(store: Store, policy: Policy, now: datetime) -> None:
     """Fold everything again where an earlier version folded it: it knew less. No figure is counted anew."""
     if store.mark("folded_by") == FOLDED_BY:
         return
-    log.info("folding every case again, once, for this version")
-    conversations, changed = rebuild(store, policy, now, _still_here)
+    if store.scopes():
+        log.info("folding every case again, once, for this version")
+        conversations, changed = rebuild(store, policy, now, _still_here)
+        log.info("folded", conversations=conversations, changed=changed)
     with store.transaction("mark"):
         store.set_mark("folded_by", FOLDED_BY)
-    log.info("folded", conversations=conversations, changed=changed)
 
 
 def _still_here() -> None:

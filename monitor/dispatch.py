@@ -7,7 +7,7 @@ nothing else does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -134,7 +134,7 @@ def _recheck(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[str
     receipts = [r.receipt for r in mine if r.receipt is not None]
     previous = _receipt(receipts[-1]) if receipts else None
     if row.about is None:
-        return None, previous
+        return _news_no_more(store, row, same), previous
     told = any(r.said.told and r.stage in CLAIMS and r.said.of == row.said.of for r in mine)
     why_not = superseded(held.case if held else None, row.said, told, now, policy.manner)
     if why_not is None and row.stage in CLAIMS:
@@ -143,6 +143,22 @@ def _recheck(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[str
         if any(r.stage in CLAIMS for r in later):
             why_not = "a later stage is said instead"
     return why_not, previous
+
+
+def _news_no_more(store: Store, row: Row, same: Sequence[Row]) -> str | None:
+    """Why what is said of ourselves, or of a storm, is no news any more after a wait; None: it is."""
+    if "surge" in row.body and any(r.pk > row.pk and r.said.pending for r in same):
+        return "how it stands by now is said instead"
+    if row.stage is Stage.TROUBLE and "account" in row.body:
+        where = (row.body["brand"], row.body["connector"], row.body["account"])
+        blind = [
+            a
+            for a in store.streams.accounts()
+            if (a.brand, a.connector, a.account) == where and a.blind_since is not None
+        ]
+        if not any(account.episode == row.owed.cycle for account in blind):
+            return "we see again"
+    return None
 
 
 def send(channel: Channel, leased: Leased, time_limit: float) -> Sent:

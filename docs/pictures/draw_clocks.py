@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -35,7 +36,13 @@ BAR = 12
 TOP = 34
 LINE = 16
 LABEL_LETTERS = 26
-KEY_LETTERS = 62
+KEY_LETTERS = 60
+SIGNS = (
+    ("customer", "the customer"),
+    ("person", "a person"),
+    ("bot", "a bot"),
+    ("word", "operator’s word"),
+)
 
 STYLE = """
 text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink)}
@@ -291,7 +298,7 @@ def _bar(picture: Picture, x: float, start: datetime, end: datetime, due: dateti
     wider, from the moment at which it is late."""
     openings = picture.calendar.openings_between(start, end)
     moments = sorted({start, end, *(m for o in openings for m in o), *([due] if due else [])})
-    for since, until in zip(moments, moments[1:], strict=False):
+    for since, until in pairwise(moments):
         if not start <= since < until <= end:
             continue
         late = due is not None and since >= due
@@ -351,11 +358,20 @@ def _key(picture: Picture, top: float) -> tuple[list[str], float]:
             top += LINE
     top += 8
     spoke = {said.who for said in picture.story}
-    signs = [("customer", "the customer"), ("person", "a person"), ("bot", "a bot"), ("word", "operator’s word")]
+    signs = [
+        ("customer", "the customer"),
+        ("person", "a person"),
+        ("bot", "a bot"),
+        ("word", "operator’s word"),
+    ]
     shown = [(who, says) for who, says in signs if who in spoke]
-    for number, (who, says) in enumerate(shown):
-        drawn += [_who(who, 9 + number * 104, top - 4), _text(18 + number * 104, top, says, "small quiet")]
-    notes = "Shaded: open hours; nights are drawn shorter. Pale: the wait goes on, the promise does not count."
+    x = 9.0
+    for who, says in shown:
+        drawn += [_who(who, x, top - 4), _text(x + 9, top, says, "small quiet")]
+        x += 30 + 7 * len(says)
+    notes = (
+        "Shaded: open hours; nights are drawn shorter. Pale: the wait goes on, the promise does not count."
+    )
     if "solve" in picture.lanes:
         notes += " Dotted: a pause."
     for line in textwrap.wrap(notes, KEY_LETTERS):

@@ -11,6 +11,7 @@ from connectors.contract import Page
 from monitor.act import act
 from monitor.dispatch import dispatch_once
 from monitor.ingest import Arrival, ingest
+from monitor.poll import Fetched, StreamRef, prepare, take_in
 from monitor.store.outbox import State
 from monitor.store.store import open_store
 from rules.alert import Alert, Stage
@@ -23,7 +24,8 @@ from rules.policies import FoldPolicy, Policies
 from rules.routes import Route
 from rules.storms import SpikePolicy, StormPolicy
 from rules.targets import Target
-from tests.monitor.build import NOON, TARGET, House, Sink, at, brand, customer, house, policy
+from tests.monitor.build import NOON, OWN, TARGET, House, Sink, at, brand, customer, house, policy
+from wire.errors import RetryAt
 
 STORM = StormPolicy(cases=5, within_seconds=600.0, over_after_seconds=900.0, update_seconds=60.0)
 DAYTIME = Calendar("daytime", "UTC", tuple(Opening(day, 9 * 60, 17 * 60) for day in range(7)))
@@ -279,3 +281,40 @@ def test_business_hours_reach_the_alert(tmp_path: Path) -> None:
     assert breach.case.due_at == NOON + timedelta(hours=21, minutes=15)
     assert breach.case.calendar == "daytime"
     assert date(2026, 3, 5) == breach.case.due_at.date()
+
+
+def test_a_trouble_that_is_over_is_not_told_in_the_morning(tmp_path: Path) -> None:
+    """Blind at night, and seeing again before the channel opens: nobody is woken up late by old news."""
+    home, sink = house(tmp_path, hours={"care": DAYTIME}, sees_all=False), Sink()
+    night = 7 * 60.0
+    ref = StreamRef("acme", "x", "acme", OWN)
+    row = prepare(home.store, ref, at(night))
+    take_in(home.store, home.policy, ref, Fetched(row, None, RetryAt("down")), at(night + 1))
+    home.watch(night + 20)
+    rows = [r for r in home.store.outbox.due("care", at(night + 20), 9) if r.stage is Stage.TROUBLE]
+    assert len(rows) == 1
+    row = prepare(home.store, ref, at(night + 30))
+    page = Page((), {"v": 1}, complete_through=at(night + 30))
+    take_in(home.store, home.policy, ref, Fetched(row, page, None), at(night + 30))
+    home.watch(night + 30)
+    say_all(home, 21 * 60, sink)
+    assert sink.sent == []
+
+
+def test_a_stream_that_answers_and_lags_is_blind_too(tmp_path: Path) -> None:
+    """Every poll succeeds and the platform shows nothing newer than an hour ago: people are told."""
+    home, sink = house(tmp_path, sees_all=False), Sink()
+    ref = StreamRef("acme", "x", "acme", OWN)
+    for minute in range(0, 20, 2):
+        row = prepare(home.store, ref, at(minute))
+        page = Page((), {"v": 1}, complete_through=at(min(minute, 4)))
+        take_in(home.store, home.policy, ref, Fetched(row, page, None), at(minute))
+        home.watch(minute)
+        say_all(home, minute, sink)
+    (told,) = alerts_of(sink, Stage.TROUBLE)
+    assert told.trouble is not None and told.trouble.since == at(4)
+    row = prepare(home.store, ref, at(22))
+    caught_up = Page((), {"v": 1}, complete_through=at(22))
+    take_in(home.store, home.policy, ref, Fetched(row, caught_up, None), at(22))
+    live(home, sink, 22, 23)
+    assert [a.stage for a, _ in sink.sent] == [Stage.TROUBLE, Stage.CLEARED]
