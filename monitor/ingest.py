@@ -90,7 +90,10 @@ def _keep_bookkeeping(store: Store, arrival: Arrival, scope: int, intake: _Intak
     if stream is not None:
         if page.gap is not None:
             store.streams.note_gap(stream, page.gap, now)
-        store.streams.advance(stream, page.cursor, page.complete_through, arrival.retry_at, now)
+        caught_up = not page.has_more
+        store.streams.advance(
+            stream, page.cursor, page.complete_through, arrival.retry_at, now, caught_up=caught_up
+        )
     if stream is None or page.complete_through is not None:
         store.cases.look_now(scope, now)
     rejected = [(r.id, r.reason, r.excerpt) for r in page.rejected] + intake.rejected

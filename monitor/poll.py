@@ -110,8 +110,8 @@ def take_in(
         quiet_before=row.first_mark,
     )
     taken = ingest(store, policy, arrival, now)
-    if row.failing_since is not None:
-        _keep_health(store, row, now)
+    if row.failing_since is not None and not page.has_more:
+        _keep_health(store, row, now)  # with more to come we have not caught up yet: `watch` sees when
     return Polled(
         ref,
         again_at,

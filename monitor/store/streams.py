@@ -158,8 +158,11 @@ class Streams:
         complete_through: datetime | None,
         retry_at: datetime | None,
         now: datetime,
+        *,
+        caught_up: bool = True,
     ) -> None:
-        """A page of it was taken in: the cursor moves with the messages, in their transaction."""
+        """A page of it was taken in: the cursor moves with the messages, in their transaction. `caught_up`: no
+        further page waits, so that we see again."""
         through = max((t for t in (complete_through, stream.complete_through) if t is not None), default=None)
         self._connection.execute(
             "UPDATE streams SET cursor = ?, complete_through = ?, polled_at = ?, succeeded_at = ?, failures = 0,"
@@ -176,10 +179,11 @@ class Streams:
                 stream.name,
             ),
         )
-        self._connection.execute(
-            "UPDATE blind_spans SET until = ? WHERE scope = ? AND account = ? AND stream = ? AND until IS NULL",
-            (to_us_or_none(through) or to_us(now), stream.scope, stream.account, stream.name),
-        )
+        if caught_up:
+            self._connection.execute(
+                "UPDATE blind_spans SET until = ? WHERE scope = ? AND account = ? AND stream = ? AND until IS NULL",
+                (to_us(complete_through or now), stream.scope, stream.account, stream.name),
+            )
 
     def fail(
         self,

@@ -1,4 +1,4 @@
-"""The tables of docs/configuration.md, made from the models.
+"""The tables of docs/configuration.md, made from the models and the template.
 
 `python -m tests.docs.settings_tables` writes them anew; test_settings_documented.py compares.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -32,11 +33,13 @@ from monitor.config import (
     TargetConfig,
     WebConfig,
 )
-from monitor.load import as_toml
+from monitor.load import as_toml, template
 from wire.secret import Secret
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 TABLE = re.compile(r"(?<=<!-- settings: )(?P<name>[^>]+) -->\n(?P<body>.*?)(?=<!-- end -->)", re.DOTALL)
+DEFAULTS = re.compile(r"(?<=<!-- default targets -->\n).*?(?=<!-- end of them -->)", re.DOTALL)
+_PROMISES = ("first_response", "next_response", "resolution", "repeat")
 _SAID: dict[Any, str] = {
     str: "text",
     int: "whole number",
@@ -107,9 +110,23 @@ def table(model: type[BaseModel]) -> str:
     return "\n".join(rows)
 
 
+def default_targets() -> str:
+    """The targets of the template as a Markdown table, top to bottom."""
+    rows = [f"| name | for | {' | '.join(p.replace('_', ' ') for p in _PROMISES)} |", "|---" * 6 + "|"]
+    for target in tomllib.loads(template())["targets"]:
+        others = {"name", "repeat_max", "no_target", *_PROMISES}
+        matched = ", ".join(
+            f"`{key} = {as_toml(value)}`" for key, value in target.items() if key not in others
+        )
+        promises = [f"`{as_toml(target[p])}`" if p in target else "" for p in _PROMISES]
+        rows.append("| " + " | ".join([target["name"], matched, *promises]) + " |")
+    return "\n".join(rows)
+
+
 def with_tables(text: str) -> str:
     """The page with its tables made anew."""
     known = models()
+    text = DEFAULTS.sub(lambda _: f"{default_targets()}\n", text)
     return TABLE.sub(lambda m: f"{m['name']} -->\n{table(known[m['name']])}\n", text)
 
 

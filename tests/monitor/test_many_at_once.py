@@ -301,6 +301,31 @@ def test_a_trouble_that_is_over_is_not_told_in_the_morning(tmp_path: Path) -> No
     assert sink.sent == []
 
 
+def test_a_recovery_over_several_pages_ends_the_same_blind_episode(tmp_path: Path) -> None:
+    """Told once that we are blind and once that we see again, though the backlog comes in two pages."""
+    home, sink = house(tmp_path, sees_all=False), Sink()
+    ref = StreamRef("acme", "x", "acme", OWN)
+
+    def poll(minute: float, page: Page | None) -> None:
+        row = prepare(home.store, ref, at(minute))
+        error = None if page is not None else RetryAt("503")
+        take_in(home.store, home.policy, ref, Fetched(row, page, error), at(minute))
+
+    poll(0, Page((), {"v": 1}, complete_through=at(0)))
+    poll(1, None)
+    live(home, sink, 1, 15)
+    poll(15, None)
+    poll(20, Page((brand("r", 3, None),), {"v": 1, "p": 2}, has_more=True))
+    live(home, sink, 20, 20.5)
+    poll(21, Page((), {"v": 2}, complete_through=at(20.9)))
+    live(home, sink, 21, 25)
+    said = [(alert.subject, alert.stage) for alert, _ in sink.sent]
+    subject = "acme/x/acme blind 1"
+    assert said == [(subject, Stage.TROUBLE), (subject, Stage.CLEARED)]
+    ((since, until),) = home.store.connection.execute("SELECT since, until FROM blind_spans").fetchall()
+    assert (until - since) / 60e6 == 20.9
+
+
 def test_a_stream_that_answers_and_lags_is_blind_too(tmp_path: Path) -> None:
     """Every poll succeeds and the platform shows nothing newer than an hour ago: people are told."""
     home, sink = house(tmp_path, sees_all=False), Sink()
