@@ -35,9 +35,9 @@ LOOKS_AGAIN_WITHIN = timedelta(seconds=375)
 SEEN_WITHIN = timedelta(seconds=120)
 """What was written so shortly before an outage may not have been seen before it."""
 
-STORM_CASES, STORM_WITHIN_SECONDS, STORM_UPDATE_SECONDS = 25, 180.0, 60.0
-"""The demo's settings of a storm: an ordinary hour has at most about 17 cases that reach a stage within so
-long, the burst has 40."""
+STORM_CASES, STORM_WITHIN_SECONDS, STORM_UPDATE_SECONDS = 20, 180.0, 60.0
+"""The demo's settings of a storm: an ordinary hour has at most about 14 cases that reach a stage within so
+long, the burst has 32."""
 
 
 @dataclass(slots=True)
@@ -474,7 +474,7 @@ class _Telling:
         if true is None or wait is None:
             self.result.false.append(name)
             return
-        moment = _moment(wait, claim)
+        moment = wait.moment_of(claim.stage, claim.repeat)
         if moment is None:
             self.result.false.append(name)
             return
@@ -555,7 +555,7 @@ class _Telling:
     def _reached(self, brand: str, since: datetime, until: datetime) -> int:
         """How many cases of a brand truly reached a stage in that time."""
         return sum(
-            any(since <= at <= until and wait.lasts_to(at) for wait in true.waits for at in _stages(wait))
+            any(since <= at <= until and wait.lasts_to(at) for wait in true.waits for at in wait.stages())
             for true in self.cases.values()
             if true.brand == brand and not true.historic
         )
@@ -596,26 +596,3 @@ class _Telling:
             for s in (wait.promise.first, wait.promise.again)
         ]
         return timedelta(seconds=min(seconds, default=0.0) / 2)
-
-
-def _stages(wait: TrueWait) -> Iterator[datetime]:
-    """Every moment at which people are to be told of it, if it lasts so long."""
-    yield from wait.warned_at
-    yield wait.due_at
-    if wait.reminded_at is not None:
-        yield wait.reminded_at
-    yield wait.escalated_at
-
-
-def _moment(wait: TrueWait, claim: Claim) -> datetime | None:
-    """The moment that a claim speaks of; None where there is none such."""
-    match claim.stage, claim.repeat:
-        case "warning", n if n < len(wait.warned_at):
-            return wait.warned_at[n]
-        case "breach", 0:
-            return wait.due_at
-        case "breach", 1:
-            return wait.reminded_at
-        case "escalated", 0:
-            return wait.escalated_at
-    return None

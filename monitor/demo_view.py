@@ -117,7 +117,7 @@ def _blind(reader: Reader, heard: list[Heard], now: datetime) -> Text:
         for a in reader.streams.accounts()
         if a.blind_since is not None and (now - a.blind_since).total_seconds() > BLIND_SHOWN_SECONDS
     ]
-    counts = f"{episodes} times told; of {unknown} cases was said that nobody can know"
+    counts = f"blind spans told: {episodes}; claims that nobody can know: {unknown}"
     return Text(inert(f"{', '.join(said) or 'nowhere'}; {counts}", 200), "red" if said else "green")
 
 
@@ -133,6 +133,7 @@ def _queue(reader: Reader, now: datetime) -> Panel:
     table = Table(expand=True, box=None)
     for column in ("who", "where", "target", "wrote"):
         table.add_column(column, no_wrap=True, ratio=3 if column == "wrote" else 1)
+    blind = {a.scope: a.blind_since for a in reader.streams.accounts() if a.blind_since is not None}
     for row in reader.cases.waiting(ROWS_MAX):
         case = row.case
         if case.due_at is None:
@@ -140,6 +141,8 @@ def _queue(reader: Reader, now: datetime) -> Panel:
         left = (case.due_at - now).total_seconds()
         style = "red" if left < 0 else "yellow" if left < 450 else ""
         clock = f"{say_duration(-left)} late" if left < 0 else f"{say_duration(left)} left"
+        if left < 0 and row.scope in blind and blind[row.scope] < case.due_at:
+            style, clock = "magenta", "unknown: blind"
         message = reader.messages(row.scope).read(case.waiting_message_id or case.first_message_id)
         text = message.text if message is not None and case.public else "(private)"
         where = f"{case.place.connector} {'public' if case.public else 'DM'}"

@@ -181,11 +181,13 @@ def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: floa
         if sent.receipt is not None:
             store.outbox.deliver(row, _receipt_body(sent.receipt), now)
             store.figures.count("alerts_ended", channel=row.channel, outcome="delivered")
-            seconds = max(0.0, (now - row.created_at).total_seconds())
+            # A channel's quiet hours are no slowness of it.
+            seconds = max(0.0, (now - opens_at(policy, row.channel, row.created_at)).total_seconds())
             store.figures.observe("alert_delivery_seconds", seconds, DELIVERY_BUCKETS, channel=row.channel)
             return Dispatched("delivered", next_due(store, policy, row.channel, now), key=row.key)
         detail = str(error) if error is not None else "no receipt and no reason"
-        too_old = now - row.created_at > GIVE_UP_AFTER
+        tried = store.outbox.deliveries(row.pk)
+        too_old = bool(tried) and now - tried[0][1] > GIVE_UP_AFTER
         if isinstance(error, RetryAt | Malformed) and not too_old:
             at = _retry_at(error, row.attempts, now, jitter)
             unknown = isinstance(error, RetryAt) and error.accepted_unknown

@@ -58,7 +58,7 @@ def storm_of(
     if verdict.kind is not StormKind.BEGINS or verdict.since is None:
         return None
     storm = store.surges.begin(Kind.STORM, brand, verdict.since, now)
-    dropped = store.surges.supersede_claims(brand, f"said by the storm {storm.subject}", now)
+    dropped = store.surges.supersede_claims(storm, f"said by the storm {storm.subject}", now)
     for channel, count in dropped.items():
         store.figures.count("alerts_ended", count, channel=channel, outcome="superseded")
     store.figures.count("storms", brand=brand)

@@ -10,7 +10,7 @@ comes, since silence alone happens without anything being written. Until then `C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -294,10 +294,23 @@ def _hold(
                 since = max(since, edited)
         if first:  # every message of this wait was taken in before it began: it waits anew after a word
             target = choose(policy.targets, now.traits())
+        since = max([since, *_tightened(wait, now.traits(), policies)])
         held.append(Held(target, since, now.traits(), policy))
     for part in inbound[n:]:
         now.add(part, part.verdict)
     return held, now.traits()
+
+
+def _tightened(wait: Wait, traits: Traits, policies: Policies) -> Iterator[datetime]:
+    """When a new policy promised more than the one before while this wait went on: a promise that comes late
+    never makes anybody late in the past."""
+    for at, before, after in policies.changes(wait.started_at, wait.stopped_at):
+        old, new = choose(before.targets, traits), choose(after.targets, traits)
+        was = None if old is None else promised(old, wait.name)
+        now = None if new is None else promised(new, wait.name)
+        other_hours = old is not None and new is not None and old.calendar != new.calendar
+        if now is not None and (was is None or now < was or other_hours):
+            yield at
 
 
 def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Policies) -> Made:

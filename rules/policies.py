@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -52,6 +52,14 @@ class Policies:
         if when is None or len(self.policies) == 1:
             return self.policies[-1]
         return self.policies[max(0, bisect_right(self.held_from, when) - 1)]
+
+    def changes(
+        self, start: datetime, stop: datetime | None
+    ) -> Iterator[tuple[datetime, FoldPolicy, FoldPolicy]]:
+        """What changed after `start` and up to `stop` (None: now), as (when, before, after)."""
+        for n in range(max(1, bisect_right(self.held_from, start)), len(self.policies)):
+            if stop is None or self.held_from[n] <= stop:
+                yield self.held_from[n], self.policies[n - 1], self.policies[n]
 
     def calendar(self, name: str | None, case_opened_at: datetime) -> Calendar | None:
         """The calendar that a case keeps: as it was when the case began, or, where it did not exist yet, as

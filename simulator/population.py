@@ -125,7 +125,7 @@ class Script:
 
 
 # How often each happens in an hour of the world's time.
-_FATES = {Fate.QUICK: 16, Fate.WARNED: 13, Fate.LATE: 6, Fate.NEVER: 8, Fate.WITHDRAWN: 4}
+_FATES = {Fate.QUICK: 12, Fate.WARNED: 10, Fate.LATE: 5, Fate.NEVER: 5, Fate.WITHDRAWN: 4}
 _WAYS = {
     Way.X_MENTION: 22,
     Way.X_UNDER_POST: 5,

@@ -54,6 +54,24 @@ class TrueWait:
             return None
         return (self.stopped_at - self.started_at).total_seconds()
 
+    def moment_of(self, stage: str, repeat: int) -> datetime | None:
+        """When such a stage is reached; None where there is none such."""
+        match stage, repeat:
+            case "warning", n if n < len(self.warned_at):
+                return self.warned_at[n]
+            case "breach", 0:
+                return self.due_at
+            case "breach", 1:
+                return self.reminded_at
+            case "escalated", 0:
+                return self.escalated_at
+        return None
+
+    def stages(self) -> tuple[datetime, ...]:
+        """Every moment at which people are to be told of it, if it lasts so long."""
+        reminder = () if self.reminded_at is None else (self.reminded_at,)
+        return (*self.warned_at, self.due_at, *reminder, self.escalated_at)
+
     @property
     def interrupted(self) -> bool:
         """Whether the office was closed in between, so that it was due later by the clock on the wall."""

@@ -9,7 +9,7 @@ hand but the stories' own; every bar, mark and duration comes out of `rules.fold
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -396,10 +396,9 @@ def _text(x: float, y: float, said: str, kind: str) -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(said)}</text>'
 
 
-def pictures() -> Iterable[tuple[Path, str]]:
+def pictures() -> list[tuple[Path, str]]:
     """Each picture with the file that it stands in."""
-    yield FOLDER / "clocks.svg", draw(story_of_ana())
-    yield FOLDER / "friday.svg", draw(friday_afternoon())
+    return [(FOLDER / "clocks.svg", draw(story_of_ana())), (FOLDER / "friday.svg", draw(friday_afternoon()))]
 
 
 if __name__ == "__main__":

@@ -130,12 +130,13 @@ class Surges:
         )
         return [((scope, thread, customer), from_us(at)) for scope, thread, customer, at in rows.fetchall()]
 
-    def supersede_claims(self, brand: str, reason: str, now: datetime) -> dict[str, int]:
-        """What waits to be sent of a brand's cases is not sent by itself. Returns how many by channel."""
+    def supersede_claims(self, storm: Surge, reason: str, now: datetime) -> dict[str, int]:
+        """What waits to be sent of a storm's cases is not sent by itself. Returns how many by channel."""
         rows = self._connection.execute(
             "SELECT o.pk, o.channel FROM outbox o JOIN scopes s ON s.id = o.scope WHERE o.state = 'pending'"
-            " AND o.stage IN ('warning', 'breach', 'escalated') AND s.brand = ? AND o.maybe_told = 0",
-            (brand,),
+            " AND o.stage IN ('warning', 'breach', 'escalated') AND s.brand = ? AND o.created_at >= ?"
+            " AND o.maybe_told = 0",
+            (storm.brand, to_us(storm.since)),
         ).fetchall()
         dropped: dict[str, int] = {}
         for pk, channel in rows:

@@ -54,7 +54,7 @@ def assert_rooms_honest(found: dict[str, Any]) -> None:
 
 def assert_worth_it(found: dict[str, Any]) -> None:
     """The day had something to be wrong about."""
-    assert found["cases"] >= 80 and found["breaches"]["alerted"] >= 10 and found["answered"] >= 60
+    assert found["cases"] >= 70 and found["breaches"]["alerted"] >= 10 and found["answered"] >= 50
     assert found["withdrawn"] + found["cases_hidden"] >= 3 and found["faults_injected"] >= 10
     assert all(count >= 20 for count in found["alerts_delivered"].values())
     assert_all_shown(found)
@@ -63,11 +63,11 @@ def assert_worth_it(found: dict[str, Any]) -> None:
 def assert_all_shown(found: dict[str, Any]) -> None:
     """Calendars, escalation, a storm and a blind span: each of them happened, and was told."""
     assert found["not_shown"] == []
-    assert found["calendars"]["due_times_compared"] >= 80 and found["calendars"]["over_closed_hours"] >= 2
+    assert found["calendars"]["due_times_compared"] >= 70 and found["calendars"]["over_closed_hours"] >= 2
     assert found["next_responses"]["compared"] >= 2
     assert found["escalations"]["told"] >= 5
     assert found["storms"]["begun"] == 1 and found["storms"]["over"] == 1
-    assert found["storms"]["cases"] >= 40 and found["breaches"]["in_storm"] >= 10
+    assert found["storms"]["cases"] >= 30 and found["breaches"]["in_storm"] >= 10
     assert found["blind"]["episodes"] == 1 and found["blind"]["unknown_claims"] >= 10
 
 

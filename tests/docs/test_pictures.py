@@ -14,6 +14,7 @@ from docs.pictures.draw_clocks import (
     describe,
     draw,
     friday_afternoon,
+    key_lines,
     pictures,
     story_of_ana,
 )
@@ -64,6 +65,9 @@ def test_the_page_says_what_the_picture_says() -> None:
     """The golden case in the text is that of the picture: the figures come from the core."""
     text = " ".join(DOCS.read_text("utf-8").split())
     assert "Mon 09:15" in text and "broken Mon 09:15" in describe(friday_afternoon())
+    figures = set(re.findall(r"\d+ h \d\d min", " ".join(key_lines(story_of_ana()))))
+    assert len(figures) == 7
+    assert {figure for figure in figures if figure not in text} == set()
     case = story_of_ana().case
     assert [c.breached_at is not None for c in case.clocks] == [False, True, False]
     assert case.resolution is not None and case.resolution.breached_at is not None
