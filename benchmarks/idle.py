@@ -11,11 +11,49 @@ import time
 from pathlib import Path
 from typing import Any
 
-from monitor.demo import config_text
-from simulator.town import make_town
+from simulator.town import Town, make_town
 
 WARM_UP_SECONDS = 8.0
 MEASURED_SECONDS = 30.0
+
+
+def _config(town: Town, folder: Path) -> str:
+    """A small shop's monitor.toml: one brand, two accounts on X, one on Reddit, Slack and mail."""
+    keys = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+    accounts = []
+    for handle in ("acme", "acmehelp"):
+        secrets = "\n".join(f'{key} = {{ env = "{f"DEMO_X_{handle}_{key}".upper()}" }}' for key in keys)
+        accounts.append(f'[[brands.acme.x]]\nhandle = "{handle}"\napi_url = "{town.x_url}"\n{secrets}\n')
+    return f"""\
+[monitor]
+state_folder = "{folder / "state"}"
+[web]
+enabled = false
+[brands.acme]
+keywords = ["Acme"]
+{"".join(accounts)}
+[[brands.acme.reddit]]
+username = "acme_support"
+api_url = "{town.reddit_url}"
+auth_url = "{town.reddit_url}"
+client_id = "{town.reddit_access.client_id}"
+client_secret = {{ env = "DEMO_REDDIT_SECRET" }}
+password = {{ env = "DEMO_REDDIT_PASSWORD" }}
+user_agent = "response-monitor benchmark"
+subreddits = ["{town.subreddit}"]
+[channels.care-slack]
+type = "slack"
+api_url = "{town.slack_url}"
+bot_token = {{ env = "DEMO_SLACK_TOKEN" }}
+channel = "#care"
+[channels.care-mail]
+type = "smtp"
+host = "127.0.0.1"
+port = {town.mail_port}
+security = "none"
+sender = "monitor@acme.example"
+recipients = ["care@acme.example"]
+"""
 
 
 def idle_daemon() -> dict[str, Any]:
@@ -25,7 +63,7 @@ def idle_daemon() -> dict[str, Any]:
         town = make_town(seed=1, empty=True)
         with town:
             config = folder / "monitor.toml"
-            config.write_text(config_text(town, folder), "utf-8")
+            config.write_text(_config(town, folder), "utf-8")
             process = subprocess.Popen(
                 [sys.executable, "-m", "monitor", "run", "--config", str(config)],
                 env={**os.environ, **town.secrets()},

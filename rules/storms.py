@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby, islice
-from statistics import median
 
 from rules.case import Case, Status
 from rules.targets import PRIORITY_ORDER
@@ -222,6 +221,12 @@ class SpikeVerdict:
     needed: int | None = None
 
 
+def _median(counts: Sequence[int]) -> float:
+    """The middle one; of two, what lies between."""
+    ordered, middle = sorted(counts), len(counts) // 2
+    return float(ordered[middle]) if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
 def judge_spike(count: int, past: Sequence[int], policy: SpikePolicy) -> SpikeVerdict:
     """Whether so many complaints in the last window are a spike.
 
@@ -231,7 +236,7 @@ def judge_spike(count: int, past: Sequence[int], policy: SpikePolicy) -> SpikeVe
     if len(past) < policy.samples_min:
         reason = f"only {len(past)} past counts, {policy.samples_min} are needed to know what is usual"
         return SpikeVerdict(None, False, reason)
-    usual = float(median(past))
+    usual = _median(past)
     needed = max(policy.at_least, math.ceil(policy.times * max(usual, 1.0)))
     said = f"{count} in {policy.window_seconds / 60:g} min, usually {usual:g}; a spike begins at {needed}"
     return SpikeVerdict(usual, count >= needed, said, needed)
