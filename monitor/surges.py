@@ -73,12 +73,19 @@ def watch_storm(store: Store, policy: StormPolicy, storm: Surge, say: Say, now: 
         store.surges.end(storm, now)
         say(storm, Owed(Stage.CLEARED, 0, 0, now))
         return None
-    standing = standing_of(store, storm)
-    if storm.said == 0 or (now >= storm.said_at + update and standing != storm.standing):
-        say(storm, Owed(Stage.STORM, 0, storm.said, now))
-        store.surges.note_said(storm, standing, now)
+    told = {(r.channel, r.recipient) for r in store.outbox.of_subject(storm.subject)}
+    unheard = (
+        not store.surges.hearers(storm.brand, storm.since) <= told
+    )  # an escalation reached somebody else
+    if unheard or now >= storm.looked_at + update:
+        standing = standing_of(store, storm)
+        if unheard or standing != storm.standing:
+            say(storm, Owed(Stage.STORM, 0, storm.said, now))
+            store.surges.note_said(storm, standing, now)
+        else:
+            store.surges.note_looked(storm, now)
         return min(over_at, now + update)
-    return min(over_at, max(now, storm.said_at) + update)
+    return min(over_at, storm.looked_at + update)
 
 
 def cases_of(reader: Reader, storm: Surge) -> list[CaseRow]:

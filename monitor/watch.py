@@ -292,6 +292,7 @@ def sight_of(reader: Reader, policy: Policy, scope: int, case: Case) -> Sight:
     if policy.sees_all:
         return Sight(gates=False)
     streams = reader.streams.showing_answers(scope, case.asked_privately)
+    started = reader.mark("started_at")
     open_eyes = [s for s in streams if s.refused is None]
     seen = {f"@{s.account}" for s in open_eyes}
     hidden = sorted({f"@{s.account}" for s in streams if s.refused is not None} - seen)
@@ -316,6 +317,7 @@ def sight_of(reader: Reader, policy: Policy, scope: int, case: Case) -> Sight:
         checked_at=checked_at,
         checks=checks,
         blind_since=min(blind, default=None),
+        watching_since=None if started is None else datetime.fromisoformat(started),
     )
 
 

@@ -84,7 +84,8 @@ class Sight:
     configured and allowed stream could show an answer. `accounts`: whose posts are read. `hidden`: those
     whose posts cannot be seen at all, which every alert admits. `checked_at`: when the platform last
     confirmed that the customer's message still stands; None: never. `checks`: whether it can be asked.
-    `blind_since`: since when we cannot see there at all; None: we can.
+    `blind_since`: since when we cannot see there at all; None: we can. `watching_since`: when the daemon
+    started; what fell due before it did has not been looked for yet.
     """
 
     through: datetime | None = None
@@ -94,6 +95,7 @@ class Sight:
     checked_at: datetime | None = None
     checks: bool = False
     blind_since: datetime | None = None
+    watching_since: datetime | None = None
 
     def fresh(self, moment: datetime) -> bool:
         """Whether an answer, or a withdrawal, before that moment would have been seen."""
@@ -201,7 +203,8 @@ def _decide_clock(
         hidden = _hidden(sight)
         said_now = tuple(replace(o, caveats=hidden) for o in owed)
         return Decision(said_now, ahead, f"{names} reached", wants_look=unsure, known_late=known)
-    patience_ends = moment + timedelta(seconds=patience_seconds(clock))
+    looking_since = max(moment, sight.watching_since or moment)
+    patience_ends = looking_since + timedelta(seconds=patience_seconds(clock))
     if now < patience_ends:
         why = "waits for a fresh look at the platform"
         return Decision((), patience_ends, why, wants_look=True, known_late=known)

@@ -22,8 +22,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """An episode of a brand. `last_at` is when it was last fed; `said` how often it was said, and `said_at`
-    when (its beginning where it was not). `standing`: the numbers that were said last."""
+    """An episode of a brand. `last_at` is when it was last fed; `said` how often it was said; `looked_at` when
+    its cases were last counted (its beginning where they were not). `standing`: the numbers said last."""
 
     pk: int
     kind: Kind
@@ -40,8 +40,8 @@ class Surge:
         return f"{self.brand} {self.kind} {self.pk}"
 
     @property
-    def said_at(self) -> datetime:
-        return from_us(self.body["said_at"]) if "said_at" in self.body else self.since
+    def looked_at(self) -> datetime:
+        return from_us(self.body["looked_at"]) if "looked_at" in self.body else self.since
 
     @property
     def standing(self) -> list[int]:
@@ -96,10 +96,15 @@ class Surges:
 
     def note_said(self, surge: Surge, standing: Sequence[int], now: datetime) -> None:
         """It was said with these numbers."""
-        body = {**surge.body, "said_at": to_us(now), "standing": list(standing)}
+        body = {**surge.body, "looked_at": to_us(now), "standing": list(standing)}
         self._connection.execute(
             "UPDATE surges SET said = said + 1, body = ? WHERE pk = ?", (say_json(body), surge.pk)
         )
+
+    def note_looked(self, surge: Surge, now: datetime) -> None:
+        """Its cases were counted, and nothing had changed."""
+        body = {**surge.body, "looked_at": to_us(now)}
+        self._connection.execute("UPDATE surges SET body = ? WHERE pk = ?", (say_json(body), surge.pk))
 
     def note_numbers(self, surge: Surge, count: int, usual: float) -> Surge:
         """What a spike was found by."""

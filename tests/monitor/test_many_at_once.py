@@ -118,6 +118,16 @@ def test_what_waits_to_be_sent_goes_into_the_storm(tmp_path: Path) -> None:
     assert [alert.stage for alert, _ in sink.sent] == [Stage.STORM]
 
 
+def test_whom_an_escalation_reaches_in_a_storm_hears_of_the_storm(tmp_path: Path) -> None:
+    """The lead is told by the storm's message too, also where its numbers have not changed."""
+    home, sink = house(tmp_path, storm=STORM, steps=(LEAD,), routes=LEADS), Sink()
+    home.take(1, *crowd(20, 0))
+    live(home, sink, 1, 26)
+    lead = Sink(recipient="lead@acme.example")
+    say_all(home, 26, lead, "lead")
+    assert [(a.stage, a.subject) for a, _ in lead.sent] == [(Stage.STORM, "acme storm 1")]
+
+
 def test_a_few_cases_are_no_storm(tmp_path: Path) -> None:
     """Five in ten minutes are five messages, as ever."""
     home, sink = house(tmp_path, storm=STORM), Sink()

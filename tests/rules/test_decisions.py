@@ -78,6 +78,14 @@ def test_no_claim_before_the_brands_posts_were_read() -> None:
     assert decide(WAITING, [], sees(7.5), at(7.5)).owed
 
 
+def test_after_a_restart_a_claim_waits_until_we_had_time_to_look() -> None:
+    """What fell due while the daemon stood still is looked for before anybody is told."""
+    restarted = Sight(through=at(5), accounts=("@acme",), watching_since=at(20))
+    waits = decide(WAITING, [], restarted, at(20.5))
+    assert not waits.owed and waits.wants_look and waits.look_again_at == at(21)
+    assert decide(WAITING, [], restarted, at(21)).owed
+
+
 def test_where_answers_cannot_be_seen_every_alert_says_so() -> None:
     """A platform that hides replies does not hold alerts up, and is named in them."""
     decision = decide(WAITING, [], Sight(gates=False, hidden=("@acme",)), at(7.5))
