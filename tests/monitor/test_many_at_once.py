@@ -20,6 +20,7 @@ from rules.decisions import Sight, decide
 from rules.escalation import Step
 from rules.hours import Calendar, Opening
 from rules.meaning.contract import Priority
+from rules.message import Message
 from rules.policies import FoldPolicy, Policies
 from rules.routes import Route
 from rules.storms import SpikePolicy, StormPolicy
@@ -31,7 +32,7 @@ STORM = StormPolicy(cases=5, within_seconds=600.0, over_after_seconds=900.0, upd
 DAYTIME = Calendar("daytime", "UTC", tuple(Opening(day, 9 * 60, 17 * 60) for day in range(7)))
 
 
-def crowd(count: int, minute: float, start: int = 0) -> list[object]:
+def crowd(count: int, minute: float, start: int = 0) -> list[Message]:
     """So many customers complain in one minute."""
     return [
         customer(f"{start + n}", minute, f"@acme no delivery again, number {n}", who=f"c{start + n}")
@@ -164,8 +165,8 @@ def test_a_spike_is_told_before_any_target_is_broken(tmp_path: Path) -> None:
     assert not alerts_of(sink, Stage.WARNING)
 
 
-def _import(home: House, messages: list[object]) -> None:
-    page = Page(tuple(messages), {})  # type: ignore[arg-type]
+def _import(home: House, messages: list[Message]) -> None:
+    page = Page(tuple(messages), {})
     arrival = Arrival("acme", "x", "acme", "acme/import", page, quiet_before=NOON)
     ingest(home.store, home.policy, arrival, at(0))
 

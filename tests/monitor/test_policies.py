@@ -15,7 +15,7 @@ from rules.hours import Calendar, Opening, calendar_to_mapping
 from tests.monitor.build import House, at, brand, customer, house
 
 
-def stored(first_response: float, *, name: str = "public", **more: Any) -> str:
+def stored(first_response: float, name: str = "public", **more: Any) -> str:
     """A policy as the store keeps it."""
     target = {
         "name": name,
@@ -66,7 +66,7 @@ def test_a_case_keeps_the_calendar_that_it_began_with(tmp_path: Path) -> None:
     """Longer opening hours from tomorrow do not make today's case late."""
     home = house(tmp_path)
     late = 4 * 60 + 45.0  # 16:45
-    office = {"target": {"calendar": "office"}}
+    office: dict[str, Any] = {"target": {"calendar": "office"}}
     adopt(home, stored(1800, **office, **hours(9, 17)), -600)
     home.take(late, customer("1", late))
     due_at = at(21 * 60 + 15)
@@ -80,7 +80,7 @@ def test_a_case_keeps_the_calendar_that_it_began_with(tmp_path: Path) -> None:
 def test_a_rebuild_gives_the_same_cases_bit_for_bit(tmp_path: Path) -> None:
     """After three policies, two calendars, answers, words and an edit: every case is what it was."""
     home = house(tmp_path)
-    office = {"target": {"calendar": "office", "next_response": 600, "resolution": 7200}}
+    office: dict[str, Any] = {"target": {"calendar": "office", "next_response": 600, "resolution": 7200}}
     adopt(home, stored(900), -60)
     home.take(0, customer("1", 0), customer("2", 1, who="ben", conversation="2"))
     home.take(6, brand("r1", 5, "1"))
