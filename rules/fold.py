@@ -316,6 +316,7 @@ def _tightened(wait: Wait, traits: Traits, policies: Policies) -> Iterator[datet
 def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Policies) -> Made:
     inbound = segment.inbound
     first, last = inbound[0], inbound[-1]
+    threads = tuple((thread or place.conversation, at) for thread, at in segment.threads)
     if segment.thread:
         place = Place(place.brand, place.connector, segment.thread, place.customer)
     story = tell(inbound, segment.replies, said)
@@ -375,7 +376,7 @@ def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Pol
         assignee=next((a.note for a in reversed(said) if a.word is Word.ASSIGN), None),
         snoozed_until=snoozes[-1] if snoozes else None,
     )
-    return Made(case, frozenset(p.id for p in inbound), tuple(segment.threads))
+    return Made(case, frozenset(p.id for p in inbound), threads)
 
 
 def _standing(wait: Wait) -> Part:
