@@ -19,7 +19,7 @@ from monitor.store.store import Store
 from monitor.telling import case_of, make_alert
 from monitor.watch import alert_key, said_of
 from rules.alert import Alert, Stage
-from rules.decisions import CLAIMS, Owed, superseded
+from rules.decisions import CLAIMS, Owed, put_off_until, superseded
 from rules.meaning.contract import Priority
 from rules.routes import route
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -82,30 +82,35 @@ def lease(
             rows = store.outbox.due(channel, now, LOOK_AHEAD)
             for row in rows:
                 leased = _lease_row(store, policy, row, now, lease_seconds)
-                if leased is not None:
+                if isinstance(leased, Leased):
                     return leased, dropped
-                dropped += 1
+                dropped += leased
             if not rows:
                 break
     return None, dropped
 
 
-def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seconds: float) -> Leased | None:
-    """Take this row if it is still true; else note why it is not sent."""
+def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seconds: float) -> Leased | bool:
+    """Take this row if it is still true; else note why it is not sent. True: it ended; False: it waits."""
     try:
         why_not, previous = _recheck(store, policy, row, now)
         alert = make_alert(store, policy, row, now) if why_not is None else None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # One row that cannot be read must not hold the channel up: it is a dead letter, and told.
         _bury(store, policy, row, f"could not be put into words: {type(error).__name__}", now)
-        return None
+        return True
     if alert is None:
         store.outbox.supersede(row, why_not or "", now)
         store.figures.count("alerts_ended", channel=row.channel, outcome="superseded")
-        return None
+        return True
+    held = case_of(store, row)
+    until = put_off_until(held.case if held else None, row.said, now, policy.manner)
+    if until is not None:
+        store.outbox.put_off(row.pk, until)
+        return False
     store.outbox.lease(row.pk, now + timedelta(seconds=lease_seconds))
     leased = store.outbox.get(row.pk)
-    return None if leased is None else Leased(leased, alert, previous)
+    return False if leased is None else Leased(leased, alert, previous)
 
 
 def opens_at(policy: Policy, channel: str, now: datetime) -> datetime:

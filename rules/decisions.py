@@ -197,6 +197,9 @@ def _decide_clock(
     if case.snoozed_until is not None and now < case.snoozed_until:
         reason = f"snoozed until {case.snoozed_until:%H:%M} UTC"
         return Decision((), case.snoozed_until, reason, known_late=known)
+    opens_at = None if calendar is None else calendar.next_open(now)
+    if opens_at is not None and opens_at > now:  # what could not be said in time is not said at midnight
+        return Decision((), opens_at, "its hours are over: said when they begin again", known_late=known)
     names = ", ".join(o.stage for o in owed)
     moment = max(o.moment for o in owed)
     if sight.fresh(moment):
@@ -216,6 +219,17 @@ def _decide_clock(
 def patience_seconds(clock: Clock) -> float:
     """How long a claim waits for a fresh look: a tenth of the target, a minute at most."""
     return min(PATIENCE_SECONDS_MAX, PATIENCE_SHARE * (clock.target_seconds or 0.0))
+
+
+def put_off_until(case: Case | None, row: Said, now: datetime, manner: Manner) -> datetime | None:
+    """When a stage that waits in the outbox may be said, where the hours of its target are over now; None:
+    now. Asked right before sending."""
+    clock = None if case is None else case.clock(row.owed.clock, row.owed.cycle)
+    if case is None or clock is None or row.stage not in CLAIMS:
+        return None
+    calendar = manner.calendar(case, clock.calendar)
+    opens_at = None if calendar is None else calendar.next_open(now)
+    return opens_at if opens_at is not None and opens_at > now else None
 
 
 def superseded(

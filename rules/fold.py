@@ -107,8 +107,8 @@ class _Growth:
 @dataclass(slots=True)
 class _Segment:
     """A case in the making. `unanswered`: the messages that no person has answered, as far as the borders
-    of cases are concerned: after the first answer (`answered`) only those that asked for a reply. `over`:
-    silence has ended it."""
+    of cases are concerned: after the first answer (`answered`) or closing word only those that asked for a
+    reply. `over`: silence has ended it."""
 
     thread: str
     growth: _Growth  # up to `inbound[:grown]`, by the first texts
@@ -198,7 +198,8 @@ class _Cut:
             if part.id in self._closing:
                 current.closing = sorted([*current.closing, *self._closing[part.id]], key=lambda a: a.at)
             # No judgement of a text changes a first response: until then whoever wrote waits.
-            if part.needed_reply or not current.answered:
+            heard = current.answered or any(a.at < part.created_at for a in current.closing)
+            if part.needed_reply or not heard:
                 current.unanswered.append(part)
         else:
             if over and not part.public:

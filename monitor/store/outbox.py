@@ -238,6 +238,10 @@ class Outbox:
             (to_us(until), pk),
         )
 
+    def put_off(self, pk: int, until: datetime) -> None:
+        """It is not to be said before then."""
+        self._connection.execute("UPDATE outbox SET due_at = ? WHERE pk = ?", (to_us(until), pk))
+
     def give_back(self, now: datetime) -> int:
         """Whoever leased them is no more (we are the only daemon on this file): send them now."""
         return self._connection.execute(

@@ -230,6 +230,21 @@ def test_a_quiet_channel_carries_over_what_is_still_true(tmp_path: Path) -> None
     ]
 
 
+def test_what_a_slow_channel_held_back_is_not_sent_after_hours(tmp_path: Path) -> None:
+    """Slack was down until the evening: an alert about a promise in opening hours waits for the morning."""
+    office = replace(TARGET, calendar="daytime")
+    made = policy()
+    fold = Policies.of(FoldPolicy((office,), calendars={"daytime": DAYTIME}))
+    home, sink = house(tmp_path, brands={"acme": replace(made.brands["acme"], fold=fold)}), Sink()
+    asked = 4 * 60 + 30.0  # 16:30
+    home.take(asked, customer("1", asked))
+    home.watch(asked + 16)
+    say_all(home, 9 * 60, sink)
+    assert sink.sent == []
+    say_all(home, 21 * 60, sink)
+    assert [a.stage for a, _ in sink.sent] == [Stage.BREACH]
+
+
 def test_a_quiet_channel_says_when_it_will_speak(tmp_path: Path) -> None:
     """The worker sleeps until the channel opens, and not a moment longer."""
     home = house(tmp_path, hours={"care": DAYTIME})
@@ -285,8 +300,9 @@ def test_business_hours_reach_the_alert(tmp_path: Path) -> None:
     asked = 4 * 60 + 45.0  # 16:45, a quarter of an hour before closing
     home.take(asked, customer("1", asked))
     live(home, sink, asked, asked + 60)
-    assert [a.stage for a, _ in sink.sent] == [Stage.WARNING]  # half of it has passed at closing time
+    assert sink.sent == []  # half of it has passed just as the office closes: nobody is told after hours
     live(home, sink, 21 * 60 - 10, 21 * 60 + 20)
+    assert [a.stage for a, _ in sink.sent] == [Stage.WARNING, Stage.WARNING, Stage.BREACH]
     breach = alerts_of(sink, Stage.BREACH)[0]
     assert breach.case is not None
     assert breach.case.due_at == NOON + timedelta(hours=21, minutes=15)

@@ -116,14 +116,15 @@ class Conversation:
 
     def somebody_waits(self, first: Moment, now: Moment, end: Moment) -> bool:
         """Whether, right after `now`, a message of the case has neither been answered by a person nor been
-        covered by a closing word. After the first answer that is asked only of messages that asked for a
-        reply; before it of all, since no judgement of a text changes a first response. Deletions do not move
+        covered by a closing word. After the first answer or closing word that is asked only of messages that
+        asked for a reply; before it of all, since no judgement of a text changes a first response. Deletions do not move
         borders."""
         for asked in self.parts:
             written = moment_of(asked)
             if not (asked.inbound and first <= written <= now):
                 continue
             greeted = any(self.is_human(p) and first < moment_of(p) < written for p in self.parts)
+            greeted = greeted or any(moment < written for moment, _ in self.words_about(first, written))
             if greeted and not asked_for_a_reply(asked):
                 continue
             answered = any(self.is_human(p) and written < moment_of(p) <= now for p in self.parts)
