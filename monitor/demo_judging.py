@@ -428,7 +428,10 @@ class _Telling:
     ) -> str:
         """How one channel heard: told, storm, unseen (it was over before anybody could tell), missed."""
         seen_at = self._seen_at(true.platform, wait)
-        deadline = max(moment, seen_at) + self.within
+        could_tell = max(moment, seen_at)
+        # Outside its hours nobody is told of a promise: what is too late for today is told tomorrow.
+        deadline = wait.promise.after(could_tell, self.within.total_seconds())
+        put_off = deadline > could_tell + self.within
         claim = self.first.get((subject, wait.clock, wait.cycle, stage, 0, channel))
         if claim is not None and claim.at <= deadline:
             return "told"
@@ -436,8 +439,8 @@ class _Telling:
         seconds = self.within.total_seconds() + STORM_UPDATE_SECONDS
         if any(s.covers(moment, seconds) for s in storms):
             return "storm"
-        down_or_blind = bool(self.result.kills) or seen_at > moment
-        return "unseen" if down_or_blind and not wait.lasts_to(deadline) else "missed"
+        excused = bool(self.result.kills) or seen_at > moment or put_off
+        return "unseen" if excused and not wait.lasts_to(deadline) else "missed"
 
     def _seen_at(self, platform: object, wait: TrueWait) -> datetime:
         """By when the customer's words must have been seen."""
@@ -471,11 +474,8 @@ class _Telling:
             return
         waits = () if true is None else true.waits
         wait = next((w for w in waits if (w.clock, w.cycle) == (claim.clock, claim.cycle)), None)
-        if true is None or wait is None:
-            self.result.false.append(name)
-            return
-        moment = wait.moment_of(claim.stage, claim.repeat)
-        if moment is None:
+        moment = None if wait is None else wait.moment_of(claim.stage, claim.repeat)
+        if true is None or wait is None or moment is None or not wait.promise.counts(claim.at, PATIENCE):
             self.result.false.append(name)
             return
         outage = self._outage_near(true, moment)

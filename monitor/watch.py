@@ -378,8 +378,12 @@ def _with_lag(store: Store, account: AccountRow, after_seconds: float, now: date
     if lagging is not None and account.blind_since is None:
         store.streams.keep_health(account, account.episode + 1, lagging, None)
         return replace(account, episode=account.episode + 1, blind_since=lagging)
-    failing = any(s.failing_since is not None for s in mine)
-    if lagging is None and not failing and account.blind_since is not None:
+    if lagging is not None or account.blind_since is None:
+        return account
+    # A stream that stumbles just now is another trouble, if it lasts: this one is over once all have been
+    # read past its beginning.
+    caught_up = all((s.complete_through or s.first_mark) > account.blind_since for s in mine)
+    if caught_up or not any(s.failing_since is not None for s in mine):
         store.streams.keep_health(account, account.episode, None, None)
         return replace(account, blind_since=None, refused=None)
     return account

@@ -81,6 +81,10 @@ class Promise:
             return start + timedelta(seconds=seconds)
         return self.hours.after(start, seconds)
 
+    def counts(self, at: datetime, slack: timedelta) -> bool:
+        """Whether it counts then, or did so shortly before: nobody is to be told of it at other times."""
+        return self.hours is None or self.hours.is_open(at) or self.hours.is_open(at - slack)
+
 
 @dataclass(frozen=True, slots=True)
 class Promises:

@@ -6,25 +6,23 @@ peers' own issues. They are short, and run with all the others.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import alerts
 import connectors
-from alerts.contract import Channel
 from connectors.contract import Page
 from monitor.act import act
 from monitor.config import TargetConfig
@@ -94,18 +92,12 @@ def the_case(home: House) -> Case:
     return case
 
 
-def stored_count(home: House) -> int:
-    return int(home.store.connection.execute("SELECT count(*) FROM messages").fetchone()[0])
-
-
 BREACHED = [("warning", 0, 7.5), ("warning", 1, 12.0), ("breach", 0, 15.0)]
 """What people hear of a complaint of 12:00 that nobody answers, promised fifteen minutes."""
 
 BOTS: dict[str, Message] = {
     "a listed account": brand("2", 1, "1", who="acmebot"),
-    "the platform says so": brand("2", 1, "1", author=Author("b", "b", brand=True, automated=True))
-    if False
-    else replace(brand("2", 1, "1"), author=Author("b", "b", brand=True, automated=True)),
+    "the platform says so": replace(brand("2", 1, "1"), author=Author("b", brand=True, automated=True)),
     "faster than a person types": brand("2", 2 / 60, "1"),
 }
 
@@ -128,15 +120,17 @@ def test_01_a_bots_reply_is_no_first_response_and_leaves_the_customer_waiting(
 
 
 def test_02_our_own_alerts_are_no_reply(tmp_path: Path) -> None:
-    """Three alerts went out about it: nothing was written to the conversation by that, and the customer
-    waits for her first response. frappe #32328."""
+    """Three alerts went out about it, and an operator took it with a note: nothing was written to the
+    conversation by that, and the customer waits for her first response. frappe #32328."""
     home, sink = house(tmp_path), Sink()
     home.take(1, customer("1", 0))
     live(home, sink, 1, 30)
-    says(home, Word.ACK, "1", 30)
+    for word in (Word.ACK, Word.ASSIGN):
+        said = Action(word, "1", "olga", at(30), note="this customer is rude")
+        act(home.store, home.policy, said, at(30))
     live(home, sink, 30, 60)
     assert heard(sink) == BREACHED
-    assert stored_count(home) == 1
+    assert home.store.connection.execute("SELECT count(*) FROM messages").fetchone() == (1,)
     case = the_case(home)
     assert (case.status, case.first_response, case.first_any_reply_at) == (Status.WAITING, None, None)
     assert case.waiting_since == at(0)
@@ -246,14 +240,6 @@ def test_06_no_clock_runs_while_the_customer_is_silent(tmp_path: Path) -> None:
     assert sink.sent == [] and case.status is Status.ANSWERED
     assert [clock.name for clock in case.clocks] == [ClockName.FIRST_RESPONSE]
     assert home.count("breaches") == 0
-
-
-def test_06_what_the_brand_writes_by_itself_starts_no_clock(tmp_path: Path) -> None:
-    """Two posts of ours and nobody who answers them: no case, nothing due. Zammad #3140."""
-    home, sink = house(tmp_path), Sink()
-    home.take(9, brand("1", 0, None), brand("2", 5, "1", conversation="1"))
-    live(home, sink, 9, DAY, every=15)
-    assert home.cases() == [] and sink.sent == []
 
 
 def test_07_who_was_answered_in_time_is_never_overdue(tmp_path: Path) -> None:
@@ -397,8 +383,8 @@ def test_10_a_crash_anywhere_on_the_way_loses_no_alert(tmp_path: Path, point: st
 
 
 def test_11_a_dead_connector_is_told_and_nothing_is_claimed_to_be_known(tmp_path: Path) -> None:
-    """The own timeline dies at 12:03. At 12:10:30 people hear that we are blind and that one waits; the breach
-    at 12:16 says that nobody knows; no breach is counted, until we see again that there was an answer.
+    """The own timeline dies at 12:03. At 12:10:30 people hear that we are blind and that one waits; the
+    breach at 12:16 says that nobody knows; no breach is counted, until we see again that there was an answer.
     Chatwoot #4415; Zammad #4725; Huginn #1191."""
     home, sink = house(tmp_path, sees_all=False), Sink()
     ref = StreamRef("acme", "x", "acme", OWN)
@@ -424,7 +410,7 @@ def test_11_a_dead_connector_is_told_and_nothing_is_claimed_to_be_known(tmp_path
     assert home.count("breaches") == 0 and home.store.cases.count_waiting() == 1
     answer = brand("2", 10, "1")
     poll(20, Page((answer,), {"v": 2}, complete_through=at(19.9)))
-    live(home, sink, 20, 40)
+    live(home, sink, 20, 25)
     assert [str(a.stage) for a, _ in sink.sent[-2:]] == ["cleared", "cleared"]
     assert the_case(home).first_response_seconds == 600
     assert (home.count("breaches"), home.count("false_alerts")) == (0, 0)
@@ -470,23 +456,7 @@ def test_13_people_are_warned_before_the_breach(tmp_path: Path) -> None:
             ("warning", 1, minutes * 0.8),
             ("breach", 0, minutes),
         ]
-        assert [(s, n, pytest.approx(m)) for s, n, m in heard(sink)] == expected
-
-
-def test_13_a_promise_that_comes_late_is_warned_of_too(tmp_path: Path) -> None:
-    """A calm question turns into a complaint after 20 minutes: the tighter promise is warned of before it is
-    broken. Chatwoot #6889."""
-    tight, slow = replace(TARGET, complaint=True), replace(TARGET, name="slow", first_response_seconds=7200.0)
-    fold = Policies.of(FoldPolicy((tight, slow)))
-    home, sink = house(tmp_path, brands={"acme": replace(policy().brands["acme"], fold=fold)}), Sink()
-    home.take(0, customer("1", 0, "@acme hello, do you ship to Norway?"))
-    assert the_case(home).target == "slow"
-    home.take(20, customer("2", 20, "@acme worst service ever, my parcel is broken!", conversation="1"))
-    assert the_case(home).target == "public"
-    live(home, sink, 20, 60)
-    stages = [stage for stage, *_ in heard(sink)]
-    assert stages[0] == "warning" and stages[-1] == "breach"
-    assert heard(sink)[-1][2] > heard(sink)[0][2] >= 20
+        assert [(s, n, round(m, 6)) for s, n, m in heard(sink)] == expected
 
 
 def test_13_every_promise_of_the_config_that_we_ship_has_warnings() -> None:
@@ -565,6 +535,10 @@ def test_15_the_resolution_pauses_while_the_customer_is_waited_for(tmp_path: Pat
     assert sink.sent[0][0].case is not None and sink.sent[0][0].case.clock == "resolution"
 
 
+def public_names(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
 READING = {"identify", "poll", "receive", "look_up", "close", "streams", "capabilities"}
 
 
@@ -572,11 +546,8 @@ READING = {"identify", "poll", "receive", "look_up", "close", "streams", "capabi
 def test_16_a_connector_has_nothing_to_write_with(platform: str) -> None:
     """No method of a connector posts, replies, likes or deletes: there is no way to a customer to be taken
     by mistake. Chatwoot #15605."""
-    module = connectors.load(platform)
-    made = [v for v in vars(module).values() if isinstance(v, type) and hasattr(v, "poll")]
-    assert made
-    for connector in made:
-        assert {name for name in dir(connector) if not name.startswith("_")} <= READING
+    connector = get_type_hints(connectors.load(platform).build)["return"]
+    assert {"poll"} <= public_names(connector) <= READING
 
 
 class Overheard:
@@ -592,24 +563,10 @@ class Overheard:
         await self._app(scope, receive, send)
 
 
-Bench = Callable[[Path, pytest.MonkeyPatch], tuple[Any, Any, ASGIApp]]
-
-
-def x_bench(folder: Path, patch: pytest.MonkeyPatch) -> tuple[Any, Any, ASGIApp]:
-    town = x_support.Town()
-    asked = town.post(town.ann, "@AcmeHelp my parcel is not here", ago=300)
-    town.post(town.help, "@ann_b we look into it", ago=100, parent=asked)
-    return town, x_support.Desk(folder, patch), make_x_app(town.world, [town.access])
-
-
-def reddit_bench(folder: Path, patch: pytest.MonkeyPatch) -> tuple[Any, Any, ASGIApp]:
-    town = reddit_support.Town()
-    asked = town.post(town.ann, "u/AcmeHelp my kettle is broken", ago=300)
-    town.comment(town.help, "we look into it", asked, ago=100)
-    return town, reddit_support.Desk(folder, patch), make_reddit_app(town.world, [town.access])
-
-
-BENCHES: dict[str, Bench] = {"x": x_bench, "reddit": reddit_bench}
+BENCHES: dict[str, tuple[Any, Callable[..., ASGIApp]]] = {
+    "x": (x_support, make_x_app),
+    "reddit": (reddit_support, make_reddit_app),
+}
 
 
 @pytest.mark.parametrize("platform", sorted(connectors.REGISTRY))
@@ -617,14 +574,15 @@ def test_16_all_that_a_platform_hears_of_us_are_questions(
     platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every stream read, a post looked up, who we are: nothing but GET, but for signing in. #15605."""
-    town, desk, app = BENCHES[platform](tmp_path, monkeypatch)
-    overheard = Overheard(app)
+    support, make_app = BENCHES[platform]
+    town, desk = support.Town(), support.Desk(tmp_path, monkeypatch)
+    town.post(town.ann, "@AcmeHelp u/AcmeHelp my kettle from Acme is broken", ago=300)
+    overheard = Overheard(make_app(town.world, [town.access]))
     with Served(overheard) as server:
         connector = desk.connector(server.url, town)
         connector.identify(10)
-        ids: Sequence[str] = ()
-        for stream in connector.streams:
-            ids = [*ids, *(m.id for m in connector.poll(stream.name, None, 10).messages)]
+        pages = [connector.poll(stream.name, None, 10) for stream in connector.streams]
+        ids = [message.id for page in pages for message in page.messages]
         connector.look_up(ids[:10], 10)
         desk.close()
     assert ids and overheard.asked
@@ -636,26 +594,5 @@ def test_16_all_that_a_platform_hears_of_us_are_questions(
 def test_16_what_is_written_in_an_alerts_thread_goes_nowhere(kind: str) -> None:
     """A channel can send, be checked and be closed: it hears nothing, so that a colleague's remark in the
     alert's thread cannot reach a customer. Chatwoot #15605."""
-    promised = {name for name in dir(Channel) if not name.startswith("_")}
-    assert promised == {"recipient", "updates", "send", "check", "close"}
-    module = alerts.load(kind)
-    made = [v for v in vars(module).values() if isinstance(v, type) and hasattr(v, "send")]
-    made = [v for v in made if v.__module__ == module.__name__]
-    assert made
-    for channel in made:
-        assert {name for name in dir(channel) if not name.startswith("_")} <= promised
-
-
-def test_16_no_word_of_an_operator_writes_to_anybody(tmp_path: Path) -> None:
-    """Acknowledged with a note, assigned, answered elsewhere: it is noted here, and no message comes of it."""
-    home, sink = house(tmp_path), Sink()
-    home.take(1, customer("1", 0))
-    live(home, sink, 1, 16)
-    for word in (Word.ACK, Word.ASSIGN, Word.ANSWERED):
-        action = Action(word, "1", "olga", at(17), note="this customer is rude")
-        act(home.store, home.policy, action, at(17))
-    live(home, sink, 17, 30)
-    assert stored_count(home) == 1
-    assert {a.recipient for a in (sink,)} == {"#care"} and heard(sink)[3:] == [("cleared", 0, 17.0)]
-    said = [json.dumps(a.case.outcome) for a, _ in sink.sent if a.case is not None and a.case.outcome]
-    assert said == ['"answered elsewhere, says olga"']
+    channel = get_type_hints(alerts.load(kind).build)["return"]
+    assert {"send"} <= public_names(channel) <= {"recipient", "updates", "send", "check", "close"}

@@ -25,7 +25,7 @@ from rules.policies import FoldPolicy, Policies
 from rules.routes import Route
 from rules.storms import SpikePolicy, StormPolicy
 from rules.targets import Target
-from tests.monitor.build import NOON, OWN, TARGET, House, Sink, at, brand, customer, house, policy
+from tests.monitor.build import MENTIONS, NOON, OWN, TARGET, House, Sink, at, brand, customer, house, policy
 from wire.errors import RetryAt
 
 STORM = StormPolicy(cases=5, within_seconds=600.0, over_after_seconds=900.0, update_seconds=60.0)
@@ -370,3 +370,25 @@ def test_a_stream_that_answers_and_lags_is_blind_too(tmp_path: Path) -> None:
     take_in(home.store, home.policy, ref, Fetched(row, caught_up, None), at(22))
     live(home, sink, 22, 23)
     assert [a.stage for a, _ in sink.sent] == [Stage.TROUBLE, Stage.CLEARED]
+
+
+def test_a_stumble_of_another_stream_does_not_prolong_a_blind_span(tmp_path: Path) -> None:
+    """The own timeline is read again; that the mentions fail at that moment is not the same trouble."""
+    home, sink = house(tmp_path, sees_all=False), Sink()
+    own, mentions = (StreamRef("acme", "x", "acme", stream) for stream in (OWN, MENTIONS))
+
+    def poll(ref: StreamRef, minute: float, through: float | None) -> None:
+        row = prepare(home.store, ref, at(minute))
+        page = None if through is None else Page((), {"v": 1}, complete_through=at(through))
+        fetched = Fetched(row, page, RetryAt("503") if page is None else None)
+        take_in(home.store, home.policy, ref, fetched, at(minute))
+
+    poll(own, 0, 0)
+    poll(mentions, 0, 0)
+    poll(own, 1, None)
+    poll(mentions, 11, 11)
+    live(home, sink, 11, 12)
+    poll(mentions, 12, None)
+    poll(own, 13, 13)
+    live(home, sink, 13, 14)
+    assert [alert.stage for alert, _ in sink.sent] == [Stage.TROUBLE, Stage.CLEARED]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from monitor.store.codec import case_to_json
 from rules.attribution import Rung
 from rules.case import Case, Status
 from rules.message import Message
-from tests.monitor.build import NOON, House, Sink, at, brand, customer, house
+from rules.policies import FoldPolicy, Policies
+from tests.monitor.build import NOON, TARGET, House, Sink, at, brand, customer, house, policy
 
 THREAD: Mapping[str, Any] = {"conversation": "t"}
 SEEN = 90.0
@@ -173,7 +175,7 @@ def test_customers_who_answer_each_other_do_not_answer_for_the_brand(tmp_path: P
 
 
 def test_a_reply_that_comes_before_its_parent_is_nobodys_until_then(tmp_path: Path) -> None:
-    """The own timeline is read first: when the complaint turns up it is an answered one, and never alerted."""
+    """The own timeline is read first: a complaint that turns up later is answered, and never alerted."""
     home, sink = house(tmp_path / "late"), Sink()
     home.take(6, answers("r", 5, "1"))
     assert placed(home) == {"r": (None, Rung.NOBODY)} and home.cases() == []
@@ -348,3 +350,26 @@ def test_an_answer_that_turns_out_to_be_anothers_is_said_again_once(tmp_path: Pa
     mine = [str(a.stage) for a, _ in sink.sent if a.case is not None and a.case.customer == "@ana"]
     assert mine == ["breach", "cleared", "breach", "cleared"]
     assert home.count("breaches") == 1
+
+
+def test_a_wait_that_we_learn_of_late_does_not_take_back_what_was_said_of_another(tmp_path: Path) -> None:
+    """Told at 12:27 that Ana waits since 12:12 for her next answer, which is true; at 12:30 a question of
+    12:07 and its answer turn up: nothing of it was false, nothing is said again, one promise is broken."""
+    promise = replace(TARGET, next_response_seconds=900.0)
+    fold = Policies.of(FoldPolicy((promise,)))
+    home, sink = house(tmp_path, brands={"acme": replace(policy().brands["acme"], fold=fold)}), Sink()
+
+    def live(start: float, end: float) -> None:
+        for half in range(int(start * 2), int(end * 2) + 1):
+            home.watch(half / 2)
+            while dispatch_once(home.store, home.policy, "care", sink, at(half / 2)).outcome != "idle":
+                pass
+
+    home.take(13, asks("1", 0), answers("2", 5, "1"), asks("5", 12, parent="2", text="@acme still broken!"))
+    live(13, 29)
+    told = [(str(a.stage), a.case.waiting_since) for a, _ in sink.sent if a.case is not None]
+    assert told == [("warning", at(12)), ("warning", at(12)), ("breach", at(12))]
+    home.take(30, asks("3", 7, parent="2", text="@acme and the invoice is wrong!"), answers("4", 9, "3"))
+    live(30, 60)
+    assert [str(a.stage) for a, _ in sink.sent] == ["warning", "warning", "breach"]
+    assert (home.count("breaches"), home.count("false_alerts")) == (1, 0)

@@ -336,6 +336,8 @@ def test_to_resolve_twice_is_to_resolve_once_unless_it_was_reopened() -> None:
     assert [minute(t) for t in reopened.resolved_at] == [5, 30]
     assert (reopened.resolved, reopened.resolved_by) == (True, "otto")
     assert not story(asks("1", 0), one, asks("2", 20)).resolved
+    unseen = story(asks("1", 0, seen_at=at(10)), one)
+    assert (unseen.resolved_at, unseen.closed_at) == ([], None)
 
 
 def test_a_wait_lists_whom_it_is_about() -> None:

@@ -1,0 +1,721 @@
+"""What the core promises at its edges: the very instant, the late policy, the odd message, each field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rules.case import Action, Case, Clock, ClockName, Part, Place, Reply, Status, Word
+from rules.fold import explain_clocks, fold, fold_threads
+from rules.hours import Calendar, Opening, calendar_from_mapping
+from rules.meaning.contract import Priority, Verdict
+from rules.message import Kind
+from rules.policies import FoldPolicy, Policies
+from rules.targets import Target, Traits, choose, due_times, explain
+from tests.rules.build import PLACE, asks, at, replies, says, verdict
+
+HOUR = 60.0
+DAY = 24 * HOUR
+CALM = verdict(complaint=False)
+THANKS = verdict(complaint=False, needs_reply=False)
+OFFICE = Calendar("office", "UTC", tuple(Opening(day, 9 * 60, 17 * 60) for day in range(7)))
+"""Nine to five, every day; `at(0)` is noon."""
+NINE = 21 * HOUR
+"""The minute at which it opens the next day."""
+
+REST = Target("rest", 900.0, needs_reply_only=False)
+
+
+def cases(
+    targets: Sequence[Target] | Policies, *told: Part | Action, calendars: dict[str, Calendar] | None = None
+) -> tuple[Case, ...]:
+    """The cases of what was written and said."""
+    if not isinstance(targets, Policies):
+        targets = Policies.of(FoldPolicy(tuple(targets), calendars=calendars or {"office": OFFICE}))
+    parts = [p for p in told if isinstance(p, Part)]
+    return fold(PLACE, parts, [a for a in told if isinstance(a, Action)], targets)
+
+
+def one(targets: Sequence[Target] | Policies, *told: Part | Action) -> Case:
+    (case,) = cases(targets, *told)
+    return case
+
+
+def since(*changes: tuple[float, FoldPolicy]) -> Policies:
+    """Policies with the minutes from which they hold."""
+    return Policies(tuple(at(minute) for minute, _ in changes), tuple(policy for _, policy in changes))
+
+
+# Which promise a case has
+
+
+SPECIAL: tuple[tuple[dict[str, Any], dict[str, Any], dict[str, Any]], ...] = (
+    ({"account": "vip"}, {"account": "vip"}, {}),
+    ({"public": False}, {"public": False}, {}),
+    ({"kind": Kind.REVIEW}, {"kind": Kind.REVIEW}, {}),
+    ({"complaint": True}, {}, {"verdict": CALM}),
+    ({"addressed": True}, {"addressed": True}, {"addressed": False}),
+    ({"priorities": frozenset({Priority.URGENT})}, {"verdict": verdict(priority=Priority.URGENT)}, {}),
+    ({"min_followers": 1000}, {"followers": 1000}, {"followers": 999}),
+    ({"min_followers": 1000}, {"followers": 1001}, {"followers": None}),
+    ({"languages": frozenset({"pt"})}, {"language": "pt-BR"}, {"language": "es"}),
+    ({"languages": frozenset({"pt"})}, {"language": "PT_br"}, {"language": None}),
+    ({"languages": frozenset({"de"})}, {"verdict": replace(CALM, language="de")}, {}),
+    (
+        {"topics": frozenset({"refund", "app"})},
+        {"verdict": replace(CALM, topics=("app", "other"))},
+        {"verdict": replace(CALM, topics=("other",))},
+    ),
+    ({"ratings": frozenset({4})}, {"rating": 3.5}, {"rating": 3.4}),
+    ({"ratings": frozenset({1, 2})}, {"rating": 2.0}, {"rating": None}),
+    ({"needs_reply_only": True}, {}, {"verdict": THANKS}),
+)
+
+
+@pytest.mark.parametrize(("keys", "these", "others"), SPECIAL)
+def test_each_key_of_a_target_picks_its_cases(
+    keys: dict[str, Any], these: dict[str, Any], others: dict[str, Any]
+) -> None:
+    """A promise for reviews, for a language, for many followers is held for those and for nobody else."""
+    special = Target("special", 60.0, **{"needs_reply_only": False, **keys})
+    assert one([special, REST], asks("1", 0, **these)).target == "special"
+    assert one([special, REST], asks("1", 0, **others)).target == "rest"
+
+
+@pytest.mark.parametrize("key", ["brand", "connector"])
+def test_a_promise_of_one_brand_or_platform_is_no_others(key: str) -> None:
+    """Two brands in one daemon have promises of their own."""
+    mine, other = (Target("mine", 60.0, **{key: v}) for v in (getattr(PLACE, key), "another"))  # type: ignore[arg-type]
+    assert one([mine, REST], asks("1", 0)).target == "mine"
+    assert one([other, REST], asks("1", 0)).target == "rest"
+
+
+GROWN: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+    ({"addressed": True}, {"addressed": True}),
+    ({"complaint": True}, {"verdict": verdict()}),
+    ({"needs_reply_only": True}, {"verdict": CALM}),
+    ({"priorities": frozenset({Priority.HIGH})}, {"verdict": replace(THANKS, priority=Priority.HIGH)}),
+    ({"languages": frozenset({"de"})}, {"verdict": THANKS, "language": "de"}),
+    ({"languages": frozenset({"de"})}, {"verdict": replace(THANKS, language="de")}),
+    ({"topics": frozenset({"refund"})}, {"verdict": replace(THANKS, topics=("refund",))}),
+)
+
+
+@pytest.mark.parametrize(("keys", "second"), GROWN)
+def test_what_only_the_second_message_says_counts_for_the_case(
+    keys: dict[str, Any], second: dict[str, Any]
+) -> None:
+    """Whatever a later message adds, be it only its language, the case has; and nothing takes it away."""
+    special = Target("special", 60.0, **{"needs_reply_only": False, **keys})
+    first, third = asks("1", 0, verdict=THANKS), asks("3", 2, verdict=THANKS, language="fr")
+    assert one([special, REST], first, third).target == "rest"
+    assert one([special, REST], first, asks("2", 1, **second)).target == "special"
+    assert one([special, REST], first, asks("2", 1, **second), third).target == "special"
+    again = asks("1b", 0.5, verdict=replace(THANKS, topics=("app",)))
+    assert (
+        one([special, REST], first, again, asks("1c", 0.7, verdict=THANKS), asks("2", 1, **second)).target
+        == "special"
+    )
+
+
+def test_a_case_sums_its_messages_up() -> None:
+    """All topics, the highest priority, the first known language, and the worst complaint's reasons."""
+    low = replace(THANKS, topics=("app",), priority=Priority.LOW, reasons=("polite",))
+    high = Verdict(0.7, True, True, True, Priority.HIGH, ("refund",), "de", ("angry",))
+    case = one(
+        [REST],
+        asks("1", 0, verdict=low),
+        asks("2", 1, verdict=high, language="fr"),
+        asks("3", 2, verdict=replace(low, language="it")),
+    )
+    assert (case.topics, case.priority, case.language) == (("app", "refund"), Priority.HIGH, "fr")
+    assert (case.complaint, case.complaint_score, case.reasons) == (True, 0.7, ("angry",))
+    assert case.needs_reply and not case.addressed
+
+
+def test_what_is_added_after_the_answer_is_in_the_case_too() -> None:
+    """Who thanks and names the app wrote about the app."""
+    more = asks("3", 6, verdict=replace(THANKS, topics=("app",), priority=Priority.URGENT))
+    case = one([REST], asks("1", 0), replies("2", 5), more)
+    assert (case.status, case.topics, case.priority) == (Status.ANSWERED, ("app",), Priority.URGENT)
+
+
+def test_praise_waits_only_where_a_promise_holds_it() -> None:
+    """Without a promise for it nobody is said to wait; answered, it was answered all the same."""
+    praise, needed = asks("1", 0, verdict=THANKS), replace(REST, needs_reply_only=True)
+    assert one([REST], praise).status is Status.WAITING
+    assert one([needed], praise).status is Status.NOT_NEEDED
+    assert one([needed], praise).waiting_since is None
+    assert one([needed], praise, replies("2", 5)).status is Status.ANSWERED
+
+
+def test_what_nobody_has_judged_yet_waits_with_normal_priority() -> None:
+    """A message that came in while the judge was broken is neither lost nor urgent."""
+    case = one([replace(REST, needs_reply_only=True)], asks("1", 0, verdict=None))
+    assert (case.status, case.priority, case.needs_reply) == (Status.WAITING, Priority.NORMAL, True)
+    assert (case.complaint, case.complaint_score, case.reasons) == (False, 0.0, ())
+    assert case.due_at == at(15)
+    low = asks("1", 0, verdict=verdict(priority=Priority.LOW))
+    assert one([REST], low).priority is Priority.LOW
+    assert one([REST], low, asks("2", 1, verdict=None)).priority is Priority.LOW
+    assert one([REST], low, asks("2", 1, verdict=None, addressed=True)).addressed
+
+
+def test_a_target_that_promises_nothing_ends_the_search() -> None:
+    """ "No promise for spam" is not the promise of the target below it."""
+    none = Target("none", None, complaint=True)
+    case = one([none, REST], asks("1", 0))
+    assert (case.target, case.due_at, case.latest.target_seconds) == (None, None, None)
+    assert (case.latest.repeat_seconds, case.latest.repeat_max) == (None, 0)
+    assert case.status is Status.WAITING
+    assert one([none, REST], asks("1", 0, verdict=CALM)).target == "rest"
+    for clock in ("first_response_seconds", "next_response_seconds", "resolution_seconds"):
+        some = replace(none, **{clock: 60.0})  # type: ignore[arg-type]
+        assert some.promises and not none.promises
+        assert one([some, REST], asks("1", 0)).target == "none"
+
+
+TRAITS = Traits(
+    "acme",
+    "x",
+    "help",
+    True,
+    Kind.POST,
+    True,
+    False,
+    True,
+    Priority.HIGH,
+    50,
+    frozenset({"app"}),
+    "en-GB",
+    2.5,
+)
+
+WHY_NOT: tuple[tuple[dict[str, Any], dict[str, Any], str], ...] = (
+    ({"brand": "other"}, {}, "brand is acme, not other"),
+    ({"connector": "reddit"}, {}, "connector is x, not reddit"),
+    ({"account": "vip"}, {}, "account is help, not vip"),
+    ({"public": False}, {}, "public is true, not false"),
+    ({"kind": Kind.DM}, {}, "kind is post, not dm"),
+    ({"complaint": False}, {}, "complaint is true, not false"),
+    ({"addressed": True}, {}, "addressed is false, not true"),
+    (
+        {"priorities": frozenset({Priority.URGENT, Priority.LOW})},
+        {},
+        "priority is high, not low or urgent",
+    ),
+    ({"min_followers": 51}, {}, "50 followers, fewer than 51"),
+    ({"min_followers": 1}, {"followers": None}, "0 followers, fewer than 1"),
+    ({"languages": frozenset({"de", "fr"})}, {}, "language is en-GB, not de or fr"),
+    ({"languages": frozenset({"de"})}, {"language": None}, "language is not known, not de"),
+    ({"topics": frozenset({"refund"})}, {}, "topic is app, not refund"),
+    ({"topics": frozenset({"refund"})}, {"topics": frozenset()}, "topic is none, not refund"),
+    ({"ratings": frozenset({1, 2})}, {}, "rating is 2.5, not 1 or 2"),
+    ({"ratings": frozenset({1})}, {"rating": None}, "rating is none, not 1"),
+    ({}, {"needs_reply": False}, "no message needs a reply"),
+)
+
+
+@pytest.mark.parametrize(("keys", "traits", "why"), WHY_NOT)
+def test_explain_says_in_words_why_a_target_is_not_for_a_case(
+    keys: dict[str, Any], traits: dict[str, Any], why: str
+) -> None:
+    """A person can read what the case is and what the target asks for, for every key."""
+    choice = explain([Target("special", 60.0, **keys)], replace(TRAITS, **traits))
+    assert choice.reasons == (f"special: no, {why}", "no target is for such a case")
+    assert choice.target is None
+
+
+def test_explain_names_the_target_that_clocks_go_by() -> None:
+    """What it says is what the case has: also where that is nothing."""
+    other, none = Target("other", 60.0, brand="other"), Target("none", None)
+    for targets, last in (
+        ((other, REST, none), "rest: yes"),
+        ((other, none, REST), "none: yes, and it promises nothing"),
+        ((other,), "no target is for such a case"),
+    ):
+        choice = explain(targets, TRAITS)
+        assert choice.target == choose(targets, TRAITS)
+        assert choice.reasons == ("other: no, brand is acme, not other", last)
+
+
+def test_explain_goes_by_what_held_for_each_wait() -> None:
+    """Each wait by the policy of its end and by what the case was then; each case by its own name."""
+    calm, tight = Target("calm", 900.0, complaint=False), Target("tight", 60.0)
+    policies = since((-9, FoldPolicy((calm, tight))), (20, FoldPolicy((tight,))))
+    parts = [
+        asks("1", 0, verdict=CALM),
+        replies("2", 5),
+        asks("3", 10),
+        replies("4", 12),
+        asks("5", 15),
+        asks("6", 12 + 3 * DAY, verdict=CALM),
+    ]
+    told = explain_clocks(PLACE, parts[::-1], [says(Word.IGNORE, "5", 16)], policies)
+    assert {key: choice.reasons for key, choice in told.items()} == {
+        ("acme/x/1", 0): ("calm: yes",),
+        ("acme/x/1", 1): ("calm: no, complaint is true, not false", "tight: yes"),
+        ("acme/x/1", 2): ("calm: no, complaint is true, not false", "tight: yes"),
+        ("acme/x/6", 0): ("tight: yes",),
+    }
+    always = explain_clocks(PLACE, parts[:1], [], FoldPolicy((tight,)))
+    assert [choice.target for choice in always.values()] == [tight]
+
+
+# When it is due
+
+
+def test_a_promise_without_warnings_that_comes_late_is_due_when_it_came() -> None:
+    """Nobody can be warned, so it breaks at the moment at which it was made, and never before."""
+    bare = Target("bare", 900.0, complaint=True, warnings=())
+    slow = Target("slow", 3600.0, warnings=())
+    turned = one([bare, slow], asks("1", 0, verdict=CALM), asks("2", 20))
+    assert (turned.target, turned.due_at, turned.latest.warnings) == ("bare", at(20), ())
+    early = one([bare, slow], asks("1", 0, verdict=CALM), asks("2", 5))
+    assert early.due_at == at(15)
+
+
+def test_a_promise_that_comes_late_leaves_opening_hours_to_act_in() -> None:
+    """Turned into a complaint at 16:58: half of the 15 minutes are left, most of them the next morning."""
+    special = replace(REST, name="special", complaint=True, calendar="office")
+    slow = Target("slow", 36_000.0, calendar="office")
+    case = one([special, slow], asks("1", 0, verdict=CALM), asks("2", 298))
+    assert case.due_at == at(NINE + 5.5)
+    spent = 305.5  # minutes from noon to five, and from nine
+    assert case.latest.warnings == ((0.5, at(spent * 0.5)), (0.8, at(spent * 0.8)))
+    due = due_times(900.0, (0.5,), at(298), at(299), OFFICE)
+    assert (due.due_at, due.warnings) == (at(NINE + 13), ((0.5, at(NINE + 5.5)),))
+
+
+def test_more_words_under_the_same_promise_move_no_due_time() -> None:
+    """She writes again and names the app: it is due when it was due."""
+    more = asks("2", 20, verdict=replace(verdict(), topics=("app",)))
+    case = one([REST], asks("1", 0), more)
+    assert (case.topics, case.due_at) == (("app",), at(15))
+
+
+def test_a_promise_of_resolution_counts_open_time_on_both_sides_of_a_pause() -> None:
+    """16:50 to 9:10 are twenty minutes; after the pause forty are left of the hour."""
+    hour = Target("hour", None, resolution_seconds=3600.0, calendar="office", warnings=(0.25, 0.5))
+    talk = (asks("1", 290), replies("2", NINE + 10), asks("3", NINE + 60))
+    clock = one([hour], *talk).resolution
+    assert clock is not None and clock.due_at == at(NINE + 100)
+    assert clock.warnings == ((0.25, at(NINE + 5)), (0.5, at(NINE + 70)))
+    late = one([hour], asks("1", 290), replies("2", NINE + 55)).resolution
+    assert late is not None and late.due_at == at(NINE + 50)
+
+
+def test_a_resolution_is_due_the_moment_its_time_is_used_up() -> None:
+    """Answered in the sixtieth minute of sixty: that was the end of the promise, whatever comes after it."""
+    hour = Target("hour", None, resolution_seconds=3600.0)
+    for more in ((), (asks("3", 90),)):
+        clock = one([hour], asks("1", 0), replies("2", 60), *more).resolution
+        assert clock is not None and clock.due_at == at(60)
+
+
+def test_what_was_resolved_in_time_is_never_due() -> None:
+    """With pauses and without: there is no time at which that promise will be broken."""
+    hour = Target("hour", None, resolution_seconds=3600.0)
+    for target in (hour, replace(hour, pauses=False)):
+        clock = one([target], asks("1", 0), replies("2", 5), says(Word.RESOLVE, "1", 59)).resolution
+        assert clock is not None
+        assert (clock.due_at, clock.warnings, clock.breached_at) == (None, (), None)
+        late = one([target], asks("1", 0), says(Word.RESOLVE, "1", 61)).resolution
+        assert late is not None and late.breached_at == at(60)
+
+
+def test_what_is_written_in_the_instant_of_the_answer_belongs_to_that_wait() -> None:
+    """At the same instant the customer comes first: the wait ends as one of a complaint."""
+    tight, slow = Target("tight", 900.0, complaint=True), Target("slow", 3600.0)
+    patient = since((0, FoldPolicy((tight, slow), quick_seconds=0.0)))
+    case = one(patient, asks("1", 0, verdict=CALM), asks("2", 5), replies("3", 5))
+    assert [(c.target, c.ending) for c in case.clocks] == [("tight", Status.ANSWERED)]
+    after = one(patient, asks("1", 0, verdict=CALM), replies("3", 5), asks("2", 5.1))
+    assert [c.target for c in after.clocks] == ["slow", "tight"]
+
+
+# Changing one's mind
+
+MINE = Target("mine", 900.0, complaint=True)
+"""A promise for complaints only, of which there is one in these stories."""
+
+MINDS: tuple[tuple[str, tuple[Target, ...], tuple[Target, ...], float | None], ...] = (
+    ("nothing changed", (MINE,), (MINE,), 15),
+    ("another name", (MINE,), (replace(MINE, name="other"),), 15),
+    ("looser", (replace(MINE, first_response_seconds=300.0),), (MINE,), 15),
+    ("tighter", (replace(MINE, first_response_seconds=1200.0),), (MINE,), 27.5),
+    ("nothing was promised", (), (MINE,), 27.5),
+    ("it was no promise", (Target("none", None), MINE), (MINE,), 27.5),
+    (
+        "only the next response",
+        (replace(MINE, first_response_seconds=None, next_response_seconds=60.0),),
+        (MINE,),
+        27.5,
+    ),
+    ("other hours", (replace(MINE, calendar="office"),), (MINE,), 27.5),
+    ("looser, in other hours", (Target("old", 300.0, calendar="office"),), (MINE,), 27.5),
+    (
+        "looser, in the same hours",
+        (Target("old", 300.0, calendar="office"),),
+        (replace(MINE, calendar="office"),),
+        15,
+    ),
+    ("no promise any more", (MINE,), (), None),
+)
+
+
+@pytest.mark.parametrize(("old", "new", "due"), [row[1:] for row in MINDS], ids=[row[0] for row in MINDS])
+def test_only_a_new_promise_moves_a_due_time(
+    old: tuple[Target, ...], new: tuple[Target, ...], due: float | None
+) -> None:
+    """Changed at 12:20 for who waits since 12:00: more promised leaves time to act, all else does not."""
+    hours = {"office": OFFICE}
+    policies = since((-9, FoldPolicy(old, calendars=hours)), (20, FoldPolicy(new, calendars=hours)))
+    assert one(policies, asks("1", 0)).due_at == (None if due is None else at(due))
+
+
+def test_what_changes_after_an_answer_changes_nothing_of_its_wait() -> None:
+    """Answered at 12:10: a tighter promise of 12:30 is for others."""
+    tight = replace(MINE, first_response_seconds=60.0)
+    policies = since((-9, FoldPolicy((MINE,))), (30, FoldPolicy((tight,))))
+    clock = one(policies, asks("1", 0), replies("2", 10)).latest
+    assert (clock.target_seconds, clock.due_at) == (900.0, at(15))
+
+
+def test_a_promise_tightened_in_the_instant_of_the_answer_makes_nobody_late() -> None:
+    """Answered at 12:10 under fifteen minutes, which become five at 12:10: the wait was not late at 12:05."""
+    policies = since(
+        (-9, FoldPolicy((REST,))), (10, FoldPolicy((replace(REST, first_response_seconds=300.0),)))
+    )
+    clock = one(policies, asks("1", 0), replies("2", 10)).latest
+    assert (clock.target_seconds, clock.due_at, clock.breached_at) == (300.0, at(12.5), None)
+
+
+def test_the_silence_that_ends_a_case_is_that_of_its_day() -> None:
+    """Three hours ended no case while a day was asked for, though two are today."""
+    day, short = Target("t", 900.0), Target("t", 900.0, gap_seconds=7200.0)
+    policies = since((-9, FoldPolicy((day,))), (10 * HOUR, FoldPolicy((short,))))
+    talk = (asks("1", 0), replies("2", 5), asks("3", 3 * HOUR), replies("4", 181), asks("5", 11 * HOUR))
+    assert [c.first_message_id for c in cases(policies, *talk)] == ["1", "5"]
+
+
+def test_a_person_is_told_from_a_machine_by_the_rule_of_that_day() -> None:
+    """A minute was quick enough for a person when it was written; the stricter rule came later."""
+    policies = since((-9, FoldPolicy((REST,))), (10, FoldPolicy((REST,), quick_seconds=600.0)))
+    assert one(policies, asks("1", 0), replies("2", 1)).status is Status.ANSWERED
+    assert one(policies, asks("1", 20), replies("2", 21)).status is Status.WAITING
+
+
+def test_hours_that_left_the_config_are_still_found() -> None:
+    """A case that began without them takes the first that came, else the last that there were."""
+    early, late = replace(OFFICE, zone="Europe/Berlin"), replace(OFFICE, zone="America/New_York")
+    bare = FoldPolicy(())
+    policies = since(
+        (0, FoldPolicy((), calendars={"office": OFFICE})),
+        (10, FoldPolicy((), calendars={"office": early})),
+        (20, bare),
+        (30, FoldPolicy((), calendars={"shop": late})),
+    )
+    assert policies.calendar("office", at(5)) == OFFICE
+    assert policies.calendar("office", at(10)) == early
+    assert policies.calendar("office", at(25)) == early
+    assert policies.calendar("shop", at(-5)) == late
+    assert policies.calendar("garage", at(5)) is policies.calendar(None, at(5)) is None
+
+
+# Where a case ends
+
+
+def test_how_long_a_silence_ends_a_case_goes_by_the_first_texts() -> None:
+    """Complaints end after two hours of silence: an edit makes or unmakes no case."""
+    quick = Target("quick", 900.0, complaint=True, gap_seconds=7200.0)
+    slow = Target("slow", 900.0)
+    edited: dict[str, Any] = {"edited_at": at(1)}
+    unmade = asks("1", 0, verdict=CALM, first_verdict=verdict(), **edited)
+    made = asks("1", 0, verdict=verdict(), first_verdict=CALM, **edited)
+    rest = (replies("2", 5), asks("3", 3 * HOUR))
+    assert len(cases([quick, slow], unmade, *rest)) == 2
+    assert len(cases([quick, slow], made, *rest)) == 1
+    assert len(cases([quick, slow], asks("1", 0), *rest)) == 2
+    assert len(cases([quick, slow], asks("1", 0, verdict=CALM), *rest)) == 1
+
+
+def test_a_withdrawn_question_after_a_resolution_leaves_the_first_start() -> None:
+    """Resolved, asked again and taken back: what was asked first was not withdrawn."""
+    gone = asks("2", 10, deleted_at=at(12))
+    case = one([REST], asks("1", 0), gone, replies("3", 20), says(Word.RESOLVE, "1", 5))
+    assert [c.ending for c in case.clocks] == [Status.RESOLVED, Status.WITHDRAWN]
+    assert case.first_response_seconds == 20 * 60
+
+
+def test_a_message_deleted_in_the_instant_of_a_word_was_withdrawn() -> None:
+    """Not seen by the operator, and gone as the word was said: a wait of its own that ended at once."""
+    gone = asks("2", 4, seen_at=at(9), deleted_at=at(5))
+    case = one([REST], asks("1", 0), gone, says(Word.RESOLVE, "1", 5))
+    assert [(c.ending, c.seconds) for c in case.clocks] == [(Status.RESOLVED, 300), (Status.WITHDRAWN, 60)]
+
+
+def test_when_silence_ends_a_case_that_was_edited_or_withdrawn() -> None:
+    """Never while somebody waits by the present text; a withdrawn question keeps its case open."""
+    turned = asks("3", 9, first_verdict=THANKS, edited_at=at(10))
+    assert one([REST], asks("1", 0), replies("2", 5), turned).closes_at is None
+    assert one([REST], asks("1", 0, deleted_at=at(5))).closes_at is None
+    assert one([REST], asks("1", 0), replies("2", 5)).closes_at == at(5 + DAY)
+
+
+# A public case that goes on in private
+
+
+def dm(part: Part, thread: str = "dm") -> Part:
+    """The same, written privately."""
+    return replace(part, thread=thread, public=False, kind=Kind.DM)
+
+
+def post(part: Part, thread: str) -> Part:
+    return replace(part, thread=thread)
+
+
+def threads(*parts: Part) -> list[tuple[str, set[str], tuple[tuple[str, datetime], ...]]]:
+    """(first message, messages, threads beside its own) of each case."""
+    made = fold_threads(PLACE, parts, [], FoldPolicy((REST,)))
+    return [(m.case.first_message_id, set(m.holds), m.threads) for m in made]
+
+
+def test_a_private_answer_ends_a_public_wait() -> None:
+    """The brand writes to her privately: that is the answer, and it is the same case from then on."""
+    parts = (asks("1", 0), dm(replies("2", 9)), dm(asks("3", 12)))
+    assert threads(*parts) == [("1", {"1", "3"}, (("dm", at(9)),))]
+    (made,) = fold_threads(PLACE, parts, [], FoldPolicy((REST,)))
+    assert [(c.name, c.seconds) for c in made.case.clocks] == [
+        (ClockName.FIRST_RESPONSE, 540),
+        (ClockName.NEXT_RESPONSE, None),
+    ]
+    assert (made.case.asked_privately, made.case.public) == ("acme", True)
+
+
+def test_a_public_answer_stays_in_its_thread() -> None:
+    """What the brand writes in public elsewhere is no answer to her."""
+    other = post(replies("2", 9), "elsewhere")
+    (made,) = fold_threads(PLACE, [asks("1", 0), other], [], FoldPolicy((REST,)))
+    assert made.case.status is Status.WAITING and made.threads == ()
+
+
+def test_a_private_message_of_the_brand_reopens_nothing() -> None:
+    """She was answered: a private message of ours is no part of that case, and her next question is new."""
+    answered = (asks("1", 0), replies("2", 5))
+    (quiet,) = fold_threads(PLACE, [*answered, dm(replies("3", 9))], [], FoldPolicy((REST,)))
+    assert quiet.threads == () and quiet.case.closes_at == at(5 + DAY)
+    assert threads(*answered, dm(asks("3", 5 + DAY))) == [("1", {"1"}, ()), ("3", {"3"}, ())]
+
+
+def test_of_several_public_cases_the_one_last_spoken_in_goes_on() -> None:
+    """Asked first in A and then in B, and spoken in A again: the private message belongs to A."""
+    a, b = post(asks("1", 0), "a"), post(asks("2", 1), "b")
+    more = post(asks("3", 2), "a")
+    assert threads(a, b, dm(asks("4", 3))) == [("1", {"1"}, ()), ("2", {"2", "4"}, (("dm", at(3)),))]
+    assert threads(a, b, more, dm(asks("4", 3))) == [
+        ("1", {"1", "3", "4"}, (("dm", at(3)),)),
+        ("2", {"2"}, ()),
+    ]
+    same = post(asks("2", 0), "b")
+    assert threads(a, same, dm(asks("4", 3)))[1] == ("2", {"2", "4"}, (("dm", at(3)),))
+
+
+def test_a_case_has_the_place_of_its_own_thread() -> None:
+    """Where a case can be found is where it was written, not where the customer first wrote."""
+    made = fold_threads(PLACE, [asks("1", 0), post(asks("2", 1), "b")], [], FoldPolicy((REST,)))
+    assert [m.case.place for m in made] == [PLACE, Place("acme", "x", "b", "ana")]
+
+
+def test_a_public_case_may_go_on_in_the_conversation_itself() -> None:
+    """Where the private thread is the conversation's own, it is named by the conversation."""
+    assert threads(post(asks("1", 0), "wall"), dm(asks("2", 5), "")) == [
+        ("1", {"1", "2"}, (("thread", at(5)),))
+    ]
+
+
+# What is shown
+
+
+def test_everything_that_is_shown_of_a_case_is_what_was_written() -> None:
+    """Who, where, how many, when and by whom: each field of a long case."""
+    target = Target("t", 900.0, 600.0, 7200.0, repeat_seconds=300.0, repeat_max=2, warnings=(0.5,))
+    judged = replace(verdict(priority=Priority.HIGH), topics=("refund", "app"), language="en")
+    about: dict[str, Any] = {"account": "help", "kind": Kind.REVIEW, "author_handle": "ana1", "rating": 2.0}
+    case = one(
+        [target],
+        asks("1", 0, verdict=judged, addressed=True, followers=12, reach=34, **about),
+        replies("2", 2, automated=True),
+        replies("3", 5, seen_at=at(6), author_handle="agent"),
+        asks("4", 10, deleted_at=at(30), followers=1, reach=1, **{**about, "author_handle": "ana2"}),
+        asks("5", 12, account="dms", public=False),
+        says(Word.ACK, "4", 13),
+        says(Word.ASSIGN, "1", 14, note="ben"),
+        says(Word.ASSIGN, "4", 15, note="cleo"),
+        says(Word.SNOOZE, "1", 16, until=at(50)),
+        says(Word.SNOOZE, "4", 17, until=at(40)),
+    )
+    same: dict[str, Any] = {"target": "t", "repeat_seconds": 300.0, "repeat_max": 2}
+    first = Clock(
+        ClockName.FIRST_RESPONSE,
+        0,
+        at(0),
+        "1",
+        stopped_at=at(5),
+        stopped_by="agent",
+        ending=Status.ANSWERED,
+        answer_id="3",
+        target_seconds=900.0,
+        due_at=at(15),
+        warnings=((0.5, at(7.5)),),
+        **same,
+    )
+    second = Clock(
+        ClockName.NEXT_RESPONSE,
+        1,
+        at(10),
+        "4",
+        target_seconds=600.0,
+        due_at=at(20),
+        warnings=((0.5, at(15)),),
+        **same,
+    )
+    resolution = Clock(
+        ClockName.RESOLUTION,
+        0,
+        at(0),
+        "1",
+        target_seconds=7200.0,
+        due_at=at(125),
+        warnings=((0.5, at(65)),),
+        **same,
+    )
+    assert case == Case(
+        id="acme/x/1",
+        place=PLACE,
+        account="help",
+        kind=Kind.REVIEW,
+        public=True,
+        customer_handle="ana1",
+        followers=12,
+        reach=34,
+        opened_at=at(0),
+        first_message_id="1",
+        last_message_id="5",
+        last_message_at=at(12),
+        inbound_count=3,
+        status=Status.WAITING,
+        complaint=True,
+        complaint_score=0.9,
+        addressed=True,
+        needs_reply=True,
+        priority=Priority.HIGH,
+        topics=("app", "refund"),
+        reasons=("why",),
+        historic=False,
+        quiet=False,
+        clocks=(first, second),
+        resolution=resolution,
+        language="en",
+        rating=2.0,
+        asked_at=at(0),
+        first_response=Reply("3", at(5), "agent", at(6)),
+        first_any_reply_at=at(2),
+        waiting_message_id="5",
+        asked_privately="dms",
+        acknowledged_at=at(13),
+        acknowledged_by="olga",
+        assignee="cleo",
+        snoozed_until=at(40),
+    )
+    assert (case.latest, case.wait, case.waiting_since) == (second, second, at(10))
+    assert (case.target, case.due_at, case.first) == ("t", at(20), first)
+    assert case.all_clocks == (first, second, resolution)
+    assert case.clock(ClockName.NEXT_RESPONSE, 1) == second
+    assert case.clock(ClockName.RESOLUTION, 0) == resolution
+    assert case.clock(ClockName.FIRST_RESPONSE, 1) is None
+
+
+def test_nobody_is_shown_as_waiting_who_does_not() -> None:
+    """Answered, thanked: no message waits, none was asked privately, and no wait runs."""
+    case = one([REST], asks("1", 0), replies("2", 5), asks("3", 6, verdict=THANKS))
+    assert (case.waiting_message_id, case.asked_privately) == (None, None)
+    assert (case.wait, case.waiting_since, case.latest.cycle) == (None, None, 0)
+    assert case.resolution is None and case.all_clocks == case.clocks
+
+
+def test_a_clock_names_the_hours_in_which_it_counts() -> None:
+    """Each clock with hours says which; one around the clock, or without a promise, says none."""
+    office = replace(REST, calendar="office", resolution_seconds=7200.0)
+    talk = (asks("1", 0), replies("2", 5), asks("3", 9))
+    case = one([office], *talk)
+    assert [c.calendar for c in case.all_clocks] == ["office", None, "office"]
+    assert [c.calendar for c in one([replace(office, calendar=None)], *talk).all_clocks] == [None] * 3
+    assert [c.target_seconds for c in case.all_clocks] == [900.0, None, 7200.0]
+
+
+# The past
+
+
+def test_how_old_a_case_may_be_to_be_told_of_after_the_first_run() -> None:
+    """As old as the policy says, else younger than its promise; without a promise it is the past."""
+
+    def quiet(age: float, policy: FoldPolicy) -> bool:
+        return one(since((-DAY, policy)), asks("1", -age, quiet_before=at(0))).quiet
+
+    hour = FoldPolicy((REST,), backlog_seconds=3600.0)
+    assert [quiet(age, hour) for age in (59, 60, 61)] == [False, True, True]
+    assert [quiet(age, FoldPolicy((REST,))) for age in (14, 15, 16)] == [False, True, True]
+    assert [quiet(age, FoldPolicy(())) for age in (0.01, 1)] == [True, True]
+    assert quiet(1, FoldPolicy((REST,), backlog_seconds=0.0))
+    assert not one([REST], asks("1", -DAY)).quiet
+
+
+def test_a_case_from_before_the_first_run_that_goes_on_counts_from_then() -> None:
+    """Nobody could have known before: each promise counts from the first message written since."""
+    both = replace(REST, next_response_seconds=600.0, resolution_seconds=7200.0)
+    old: dict[str, Any] = {"quiet_before": at(0)}
+    case = one([both], asks("1", -90, **old), asks("2", 5), asks("3", 7))
+    assert [(c.started_at, c.due_at) for c in case.all_clocks] == [(at(-90), at(20)), (at(-90), at(125))]
+    assert case.historic and not case.quiet
+    answered = (asks("1", -90, **old), replies("2", -80), asks("3", -30, **old), replies("4", -20))
+    again = one([both], *answered, asks("5", 9))
+    assert [c.due_at for c in again.all_clocks] == [at(24), at(19), at(19), at(129)]
+    straddles = (asks("1", -90, **old), asks("2", 5), replies("3", 10), asks("4", 20))
+    went_on = one([both], *straddles).resolution
+    assert went_on is not None and went_on.due_at == at(20 + 115)  # of 120, five from 12:05 to 12:10
+    alone = one([both], *answered[:1])
+    assert [c.due_at for c in alone.all_clocks] == [at(-75), at(30)]
+
+
+def test_the_first_response_clock_is_the_one_that_was_answered() -> None:
+    """Withdrawn, asked again and answered: the answered wait is the first response; else the latest such."""
+    gone = asks("1", 0, deleted_at=at(3))
+    answered = one([REST], gone, asks("2", 5), replies("3", 9), asks("4", 12))
+    assert (answered.first.cycle, answered.first_response_seconds) == (1, 240)
+    waiting = one([REST], gone, asks("2", 5))
+    assert (waiting.first.cycle, waiting.first_response_seconds) == (1, None)
+    late = one([REST], gone, replies("3", 9))
+    assert (late.first.cycle, late.first_response_seconds) == (0, None)
+    elsewhere = one([REST], asks("1", 0), asks("2", 9), says(Word.ANSWERED, "1", 5))
+    assert [c.name for c in elsewhere.clocks] == [ClockName.FIRST_RESPONSE, ClockName.NEXT_RESPONSE]
+    assert elsewhere.first.ending is Status.ANSWERED_ELSEWHERE
+    assert elsewhere.wait is elsewhere.latest is elsewhere.clocks[1]
+
+
+def test_a_stored_calendar_that_cannot_be_read_is_named_so() -> None:
+    """Who reads the log sees what was wrong."""
+    with pytest.raises(ValueError, match=r"^not a calendar as it is stored: 'name'$"):
+        calendar_from_mapping({})
+
+
+def test_the_hours_of_an_ordinary_day_are_those_of_its_weekday() -> None:
+    """`check` shows Monday's hours on a Monday."""
+    monday = datetime(2026, 11, 23, tzinfo=UTC).date()
+    calendar = Calendar("two", "UTC", (Opening(0, 540, 720), Opening(0, 780, 1020), Opening(1, 600, 660)))
+    week = [calendar.spans_on(monday + timedelta(days=n)) for n in range(3)]
+    assert week == [((540, 720), (780, 1020)), ((600, 660),), ()]
