@@ -19,7 +19,7 @@ from monitor.store.store import Store
 from monitor.telling import case_of, make_alert
 from monitor.watch import alert_key, said_of
 from rules.alert import Alert, Stage
-from rules.decisions import CLAIMS, Owed, put_off_until, superseded
+from rules.decisions import CLAIMS, Owed, clock_of, put_off_until, superseded
 from rules.meaning.contract import Priority
 from rules.routes import route
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -140,11 +140,19 @@ def _recheck(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[str
     previous = _receipt(receipts[-1]) if receipts else None
     if row.about is None:
         return _news_no_more(store, row, same), previous
-    told = any(r.said.told and r.stage in CLAIMS and r.said.of == row.said.of for r in mine)
+    about = clock_of(held.case, row.owed) if held else None
+    told = any(
+        r.said.told and r.stage in CLAIMS and held is not None and clock_of(held.case, r.owed) == about
+        for r in mine
+    )
     why_not = superseded(held.case if held else None, row.said, told, now, policy.manner)
     if why_not is None and row.stage in CLAIMS:
         # After quiet hours, or an outage of the channel, only the latest of what waited is news.
-        later = [r for r in same if r.pk > row.pk and r.said.pending and r.said.of == row.said.of]
+        later = [
+            r
+            for r in same
+            if r.pk > row.pk and r.said.pending and held and clock_of(held.case, r.owed) == about
+        ]
         if any(r.stage in CLAIMS for r in later):
             why_not = "a later stage is said instead"
     return why_not, previous

@@ -6,13 +6,13 @@ same transaction, so that counters only grow and agree with the cases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.policy import Policy
 from monitor.store.cases import Kept
-from monitor.store.codec import case_to_json
+from monitor.store.codec import case_to_json, from_us, to_us
 from monitor.store.messages import Messages
 from monitor.store.store import Store
 from rules.case import Case, Clock, ClockName, Place, Status
@@ -182,15 +182,24 @@ def _count_breaches(store: Store, case: Case, marks: set[str], *, count: bool) -
     if case.quiet:
         return
     for clock in case.all_clocks:
-        if clock.breached_at is not None and clock_key(clock) not in marks:
+        if clock.breached_at is not None and not is_counted(case, clock, marks):
             if count:
                 count_breach(store, case, clock)
             marks.add(clock_key(clock))
 
 
 def clock_key(clock: Clock) -> str:
-    """How a clock is told from the others of its case."""
-    return f"{clock.name}/{clock.cycle}"
+    """How a clock is noted among those that were counted: a wait by when it began, since what we learn of
+    later may renumber the waits."""
+    return "resolution" if clock.name is ClockName.RESOLUTION else f"wait/{to_us(clock.started_at)}"
+
+
+def is_counted(case: Case, clock: Clock, marks: Collection[str]) -> bool:
+    """Whether the breach of this clock is in the figures, by the marks of `clock_key`."""
+    if clock.name is ClockName.RESOLUTION:
+        return "resolution" in marks
+    waits = (case.wait_at(from_us(int(mark[5:]))) for mark in marks if mark.startswith("wait/"))
+    return any(wait == clock for wait in waits)
 
 
 def count_breach(store: Store, case: Case, clock: Clock) -> None:

@@ -13,7 +13,7 @@ from monitor.store.surges import Kind, Surge
 from monitor.surges import cases_of, count_cases
 from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
 from rules.case import Case, Clock, ClockName, Status
-from rules.decisions import Owed
+from rules.decisions import Owed, clock_of
 from rules.storms import common_words, worst
 from wire.durations import say_duration
 
@@ -47,7 +47,7 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
 def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed) -> CaseFacts:
     """What an alert says about one clock of a case."""
     case = row.case
-    clock = case.clock(owed.clock, owed.cycle) or case.latest
+    clock = clock_of(case, owed) or case.latest
     messages = reader.messages(row.scope)
     standing = case.waiting_message_id if clock is case.wait else None
     message = messages.read(standing or clock.message_id)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from monitor.folding import clock_key, count_breach
+from monitor.folding import clock_key, count_breach, is_counted
 from monitor.policy import Policy, muted_words
 from monitor.store.cases import Mute
 from monitor.store.cases import Row as CaseRow
@@ -23,7 +23,7 @@ from monitor.store.surges import Kind, Surge
 from monitor.surges import Claim, storm_of, watch_spike, watch_storm
 from rules.alert import Stage
 from rules.case import Case
-from rules.decisions import CLAIMS, Decision, Health, Owed, Sight, decide, decide_trouble
+from rules.decisions import CLAIMS, Decision, Health, Owed, Sight, clock_of, decide, decide_trouble
 from rules.escalation import find_step
 from rules.meaning.contract import Priority
 from rules.routes import Route, route
@@ -139,8 +139,11 @@ def _look_at(
             continue
         if owed.stage is Stage.CORRECTED:
             store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
+        about = clock_of(case, owed)
         told = {
-            (r.channel, r.recipient) for r in earlier if r.said.told and r.said.of == (owed.clock, owed.cycle)
+            (r.channel, r.recipient)
+            for r in earlier
+            if r.said.told and r.stage in CLAIMS and clock_of(case, r.owed) == about
         }
         routes = route(policy.routes, owed.stage, case.place.brand, case.priority, told)
         _say(store, policy, owed, _subject(case, earlier), _about(row), routes, {}, now, watched)
@@ -150,7 +153,7 @@ def _look_at(
 def _count_known_breaches(store: Store, row: CaseRow, decision: Decision) -> None:
     """A breach is counted when it is known: not while we are too blind to see an answer."""
     clocks = [row.case.clock(name, cycle) for name, cycle in decision.known_late]
-    fresh = [c for c in clocks if c is not None and clock_key(c) not in row.counted]
+    fresh = [c for c in clocks if c is not None and not is_counted(row.case, c, row.counted)]
     for clock in fresh:
         count_breach(store, row.case, clock)
     if fresh:
@@ -272,7 +275,8 @@ def alert_key(subject: str, owed: Owed, channel: str, recipient: str) -> str:
     wait = f"{owed.cycle}.{owed.round}" if owed.round else str(owed.cycle)
     stage = owed.stage if owed.step is None else f"{owed.stage}:{owed.step}"
     what = f"{subject}/{owed.clock}/{wait}/{stage}/{owed.repeat}/{channel}"
-    digest = hashlib.sha256(f"{what}/{recipient}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    since = "" if owed.wait_at is None else owed.wait_at.isoformat()  # cycles are renumbered, this is not
+    digest = hashlib.sha256(f"{what}/{recipient}/{since}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
     safe = "".join(c if c.isascii() and c.isprintable() and c not in ' "<>' else "_" for c in what)
     return f"{safe[: KEY_LENGTH_MAX - 13]}/{digest}"
 

@@ -271,6 +271,12 @@ class Case:
         """Every clock of it."""
         return self.clocks if self.resolution is None else (*self.clocks, self.resolution)
 
+    def wait_at(self, moment: datetime) -> Clock | None:
+        """The response wait in which something was written then: what was learned of later may renumber the
+        waits, and may begin one earlier, but does not move what was written."""
+        begun = [c for c in self.clocks if c.started_at <= moment]
+        return max(begun, key=lambda c: c.started_at) if begun else None
+
     def clock(self, name: ClockName, cycle: int) -> Clock | None:
         """One of them; None where there is none such (any more)."""
         return next((c for c in self.all_clocks if (c.name, c.cycle) == (name, cycle)), None)

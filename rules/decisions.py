@@ -36,7 +36,9 @@ ENDS = (Stage.CLEARED, Stage.CORRECTED)
 class Owed:
     """A stage that is to be said now, of the `moment` when it was reached.
 
-    `cycle` is that of the clock (of a trouble: its episode). `round` counts how often it was said before
+    `cycle` is that of the clock then (of a trouble: its episode); `wait_at` is when that wait began, by which
+    it is found again whatever we learn of later (None: it was said by a version that went by the cycle).
+    `round` counts how often it was said before
     that this wait is over: what was said of an earlier round says nothing of this one. `repeat` numbers
     what is said again. `step` is that of an escalation. `caveats` are what the alert must admit;
     `unknown_since`: we have been blind since then, so that nobody knows whether it was answered.
@@ -51,6 +53,7 @@ class Owed:
     step: str | None = None
     caveats: tuple[str, ...] = ()
     unknown_since: datetime | None = None
+    wait_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,6 @@ class Said:
     @property
     def stage(self) -> Stage:
         return self.owed.stage
-
-    @property
-    def of(self) -> tuple[ClockName, int]:
-        """The clock that it is about."""
-        return self.owed.clock, self.owed.cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +154,15 @@ def decide(
     )
 
 
+def clock_of(case: Case, owed: Owed) -> Clock | None:
+    """The clock that something was said of; None: there is no such any more."""
+    if owed.clock is ClockName.RESOLUTION:
+        return case.resolution
+    if owed.wait_at is None:
+        return case.clock(owed.clock, owed.cycle)
+    return case.wait_at(owed.wait_at)
+
+
 def running_clocks(case: Case, now: datetime) -> list[Clock]:
     """The clocks that can still breach: a case that silence has ended has none."""
     clocks = [] if case.wait is None else [case.wait]
@@ -181,11 +188,14 @@ def _decide_clock(
     case: Case, clock: Clock, said: Sequence[Said], sight: Sight, now: datetime, manner: Manner
 ) -> Decision:
     """What is owed of one clock that runs."""
-    earlier = [s for s in said if s.of == (clock.name, clock.cycle)]
+    earlier = [s for s in said if clock_of(case, s.owed) == clock]
     round = _round(earlier)
     heard = [s for s in earlier if s.owed.round == round]
     calendar = manner.calendar(case, clock.calendar)
-    stages = [replace(o, round=round) for o in _stages(case, clock, calendar, manner.steps)]
+    stages = [
+        replace(o, round=round, wait_at=clock.started_at)
+        for o in _stages(case, clock, calendar, manner.steps)
+    ]
     ahead = min((o.moment for o in stages if o.moment > now), default=None)
     owed = list(_latest([o for o in stages if o.moment <= now], heard))
     late = clock.due_at is not None and now >= clock.due_at and sight.fresh(clock.due_at)
@@ -224,7 +234,7 @@ def patience_seconds(clock: Clock) -> float:
 def put_off_until(case: Case | None, row: Said, now: datetime, manner: Manner) -> datetime | None:
     """When a stage that waits in the outbox may be said, where the hours of its target are over now; None:
     now. Asked right before sending."""
-    clock = None if case is None else case.clock(row.owed.clock, row.owed.cycle)
+    clock = None if case is None else clock_of(case, row.owed)
     if case is None or clock is None or row.stage not in CLAIMS:
         return None
     calendar = manner.calendar(case, clock.calendar)
@@ -243,7 +253,7 @@ def superseded(
     if case is None:
         return "its case is no more: another message joined it"
     owed = row.owed
-    clock = case.clock(owed.clock, owed.cycle)
+    clock = clock_of(case, owed)
     runs = clock is not None and clock in running_clocks(case, now)
     if owed.stage in ENDS:
         if not told_before:
@@ -333,30 +343,45 @@ def _ended(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
     A wait that is no more (its messages belong to another now) is cleared when nobody waits.
     """
     claims = [s for s in said if s.stage in CLAIMS and (s.told or s.pending)]
-    running = running_clocks(case, now) if claims else []
-    for of in sorted({s.of for s in claims}, key=lambda of: (of[1], of[0])):
-        clock = case.clock(*of)
+    if not claims:
+        return
+    running = running_clocks(case, now)
+    clocks: list[Clock | None] = []
+    for claim in claims:
+        clock = clock_of(case, claim.owed)
+        if clock not in clocks:
+            clocks.append(clock)
+    for clock in clocks:
         if clock in running or (clock is None and case.status is Status.WAITING):
             continue
-        mine = [s for s in claims if s.of == of]
+        mine = [s for s in claims if clock_of(case, s.owed) == clock]
         last = max(s.owed.round for s in mine)
-        ends = [s for s in said if s.of == of and s.stage in ENDS and s.owed.round == last]
-        if any(s.told or s.pending for s in ends):
-            continue
-        stopped_at = None if clock is None else clock.stopped_at
-        answered = clock is not None and clock.ending is Status.ANSWERED
-        false = answered and any(
-            s.told and s.owed.unknown_since is None and stopped_at is not None and s.owed.moment > stopped_at
-            for s in mine
-        )
-        yield Owed(
-            Stage.CORRECTED if false else Stage.CLEARED,
-            of[1],
-            max((s.owed.repeat + 1 for s in ends), default=0),
-            stopped_at or case.last_message_at,
-            of[0],
-            last,
-        )
+        ends = [
+            s for s in said if s.stage in ENDS and s.owed.round == last and clock_of(case, s.owed) == clock
+        ]
+        if not any(s.told or s.pending for s in ends):
+            yield _end(case, clock, mine, ends)
+
+
+def _end(case: Case, clock: Clock | None, claims: Sequence[Said], ends: Sequence[Said]) -> Owed:
+    """The end of a wait of which these claims were made, and these ends that reached nobody."""
+    latest = claims[-1].owed
+    stopped_at = None if clock is None else clock.stopped_at
+    false = (
+        clock is not None
+        and clock.ending is Status.ANSWERED
+        and stopped_at is not None
+        and any(s.told and s.owed.unknown_since is None and s.owed.moment > stopped_at for s in claims)
+    )
+    return Owed(
+        Stage.CORRECTED if false else Stage.CLEARED,
+        latest.cycle if clock is None else clock.cycle,
+        max((s.owed.repeat + 1 for s in ends), default=0),
+        stopped_at or case.last_message_at,
+        latest.clock if clock is None else clock.name,
+        max(s.owed.round for s in claims),
+        wait_at=latest.wait_at if clock is None else clock.started_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)

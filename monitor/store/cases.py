@@ -21,7 +21,7 @@ from rules.case import Action, Case, Status, Word
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A stored case, with when it is to be looked at again and why. `counted`: its clocks, as "name/cycle",
+    """A stored case, with when it is to be looked at again and why. `counted`: marks of its clocks
     whose breach is in the figures."""
 
     pk: int
@@ -181,7 +181,7 @@ class Cases:
             )
 
     def keep_counted(self, id: str, counted: Iterable[str]) -> None:
-        """The clocks, as "name/cycle", whose breach is in the figures."""
+        """Marks of the clocks whose breach is in the figures."""
         self._connection.execute("UPDATE cases SET counted = ? WHERE id = ?", (" ".join(sorted(counted)), id))
 
     def remove(self, pk: int) -> None:

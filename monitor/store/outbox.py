@@ -82,7 +82,7 @@ class Row:
 
 _ROW = (
     "pk, key, subject, scope, conversation, customer, message, message_at, stage, cycle, repeat, moment, channel,"
-    " recipient, state, body, created_at, due_at, attempts, maybe_told, ended_at, outcome, receipt, clock, round, step"
+    " recipient, state, body, created_at, due_at, attempts, maybe_told, ended_at, outcome, receipt, clock, round, step, wait_at"
 )
 
 
@@ -99,6 +99,7 @@ def _row(r: Sequence[Any]) -> Row:
         step=r[25],
         caveats=tuple(body.get("caveats", ())),
         unknown_since=None if unknown_since is None else from_us(unknown_since),
+        wait_at=from_us_or_none(r[26]),
     )
     about = None if r[4] is None else About(r[3], r[4], r[5], r[6], from_us(r[7]))
     return Row(
@@ -149,7 +150,8 @@ class Outbox:
         done = self._connection.execute(
             "INSERT OR IGNORE INTO outbox (key, subject, scope, conversation, customer, message, message_at, stage,"
             " cycle, repeat, moment, channel, recipient, state, body, created_at, due_at, clock, round, step,"
-            " ended_at, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " ended_at, outcome, wait_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 key,
                 subject,
@@ -173,6 +175,7 @@ class Outbox:
                 owed.step,
                 to_us(now) if state is State.SUPERSEDED else None,
                 outcome,
+                to_us_or_none(owed.wait_at),
             ),
         )
         return done.rowcount == 1

@@ -172,8 +172,8 @@ _CLOCKS = """
 ALTER TABLE cases ADD COLUMN complaint INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE cases ADD COLUMN counted TEXT NOT NULL DEFAULT '';
 UPDATE cases SET complaint = coalesce(json_extract(body, '$.complaint'), 0),
-    counted = CASE WHEN breach_counted THEN 'first_response/' || coalesce(json_extract(body, '$.cycle'), 0)
-        ELSE '' END;
+    counted = CASE WHEN breach_counted THEN
+        'wait/' || coalesce(json_extract(body, '$.waiting_since'), json_extract(body, '$.opened_at')) ELSE '' END;
 ALTER TABLE cases DROP COLUMN breach_counted;
 CREATE INDEX cases_complaints ON cases (scope, opened_at) WHERE complaint = 1;
 
@@ -193,6 +193,7 @@ CREATE INDEX messages_customer ON messages (scope, customer) WHERE customer IS N
 ALTER TABLE outbox ADD COLUMN clock TEXT NOT NULL DEFAULT 'first_response';
 ALTER TABLE outbox ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN step TEXT;
+ALTER TABLE outbox ADD COLUMN wait_at INTEGER; -- when the wait began that it is about
 CREATE INDEX outbox_claims ON outbox (created_at) WHERE stage IN ('warning', 'breach', 'escalated');
 
 CREATE TABLE surges (         -- storms and spikes, one row an episode

@@ -81,20 +81,23 @@ def test_of_two_public_cases_the_one_last_spoken_in_goes_on(tmp_path: Path) -> N
 
 
 def test_what_was_said_of_the_dm_counts_for_the_case_that_it_joins(tmp_path: Path) -> None:
-    """The public post comes in late: nothing is said twice, and who was told hears that it was answered."""
+    """The public post comes in late: nothing is said twice, and who was told hears when she is answered."""
     home, sink = house(tmp_path), Sink()
-    home.take(8, dm("d1", 8))
-    home.watch(24)
-    dispatch_once(home.store, home.policy, "care", sink, at(24))
-    home.take(24.5, customer("1", 0), brand("2", 5, "1"))
-    for minute in (25, 26, 40):
+
+    def live(minute: float) -> None:
         home.watch(minute)
         dispatch_once(home.store, home.policy, "care", sink, at(minute))
+
+    home.take(8, dm("d1", 8))
+    live(24)
+    home.take(24.5, customer("1", 0), brand("2", 5, "1"))
+    for minute in (25, 26, 40):
+        live(minute)
     assert [case.id for case in home.cases()] == ["acme/x/1"]
-    assert [(a.stage, a.subject) for a, _ in sink.sent] == [
-        (Stage.BREACH, "acme/x/d1"),
-        (Stage.CORRECTED, "acme/x/d1"),
-    ]
+    assert [(a.stage, a.subject) for a, _ in sink.sent] == [(Stage.BREACH, "acme/x/d1")]
+    home.take(45, brand_dm("d2", 44))
+    live(45)
+    assert [(a.stage, a.subject) for a, _ in sink.sent[1:]] == [(Stage.CLEARED, "acme/x/d1")]
 
 
 def test_a_private_question_waits_for_the_private_streams_only(tmp_path: Path) -> None:
