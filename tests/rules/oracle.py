@@ -117,8 +117,8 @@ class Conversation:
     def somebody_waits(self, first: Moment, now: Moment, end: Moment) -> bool:
         """Whether, right after `now`, a message of the case has neither been answered by a person nor been
         covered by a closing word. After the first answer or closing word that is asked only of messages that
-        asked for a reply; before it of all, since no judgement of a text changes a first response. Deletions do not move
-        borders."""
+        asked for a reply; before it of all, since no judgement of a text changes a first response. Deletions
+        do not move borders."""
         for asked in self.parts:
             written = moment_of(asked)
             if not (asked.inbound and first <= written <= now):
