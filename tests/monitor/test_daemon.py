@@ -106,7 +106,8 @@ def test_it_starts_is_scraped_reloads_and_stops(
     with running(town, tmp_path, stopwatch) as daemon:
         wanted = 'response_monitor_stream_up{account="acme",brand="acme",connector="x",stream="mentions"} 1.0'
         wait_for(lambda: wanted in _metrics(daemon), stopwatch, "the stream was not read")
-        assert "response_monitor_stream_complete_through_timestamp_seconds" in _metrics(daemon)
+        through = "response_monitor_stream_complete_through_timestamp_seconds{"
+        wait_for(lambda: through in _metrics(daemon), stopwatch, "the stream was not read to its end")
         config = tmp_path / "monitor.toml"
         good = config.read_text("utf-8")
         config.write_text(good + "\n[nonsense]\n", "utf-8")
