@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import exp
+from operator import attrgetter
 
-from rules.meaning.complaint import PatternRule, RatingRule
+from rules.meaning.complaint import RatingRule, make_pattern_rule
 from rules.meaning.contract import Claim, Evidence, Priority, Rule, Verdict
 from rules.meaning.needs_reply import ReplyRule
 from rules.meaning.pack import Pack, digest_of
-from rules.meaning.patterns import make_matcher
 from rules.meaning.policy import MeaningPolicy
 from rules.meaning.priority import ReachRule, priority_of
 from rules.meaning.reading import read
@@ -30,6 +30,7 @@ _REASONS_A_CLAIM_MAX = 4
 _LOGIT_MAX = 30.0
 _DEFAULT_BIAS = -1.0
 _CLAIMS = tuple(Claim)
+_by_score = attrgetter("score")
 _SAID_FROM = 0.25  # log-odds: weaker evidence counts, but is not worth a care agent's time
 
 
@@ -84,11 +85,11 @@ def make_judge(policy: MeaningPolicy, packs: Sequence[Pack], sentiment: Sentimen
     ]
     for pack in packs:
         languages = frozenset({pack.language})
-        rules.append(PatternRule(make_matcher(pack.patterns), languages))
+        rules.append(make_pattern_rule(pack.patterns, languages))
         if pack.language == "en":
             rules.append(SentimentRule(sentiment or vader(), languages, pack.negative, pack.positive))
     if policy.patterns:
-        rules.append(PatternRule(make_matcher(policy.patterns)))
+        rules.append(make_pattern_rule(policy.patterns))
     biases = [pack.bias for pack in packs]
     return Judge(
         tuple(rules),
@@ -124,8 +125,10 @@ def judge(message: Message, rules: Iterable[Rule], settings: JudgeSettings) -> V
             judged_by=settings.version,
         )
     reading = read(message.text, message.language)
-    weighed = [evidence for rule in rules for evidence in rule.weigh(message, reading)]
-    found = {claim: [evidence for evidence in weighed if evidence.claim is claim] for claim in _CLAIMS}
+    found: dict[Claim, list[Evidence]] = {claim: [] for claim in _CLAIMS}
+    for rule in rules:
+        for evidence in rule.weigh(message, reading):
+            found[evidence.claim].append(evidence)
 
     complaint = _probability(settings.bias + _sum(found[Claim.COMPLAINT]))
     relevant = _sum(found[Claim.RELEVANT]) > 0
@@ -160,7 +163,7 @@ def judge(message: Message, rules: Iterable[Rule], settings: JudgeSettings) -> V
 
 
 def _sum(evidence: Iterable[Evidence]) -> float:
-    return sum(piece.score for piece in evidence)
+    return sum([piece.score for piece in evidence])
 
 
 def _probability(log_odds: float) -> float:
@@ -169,7 +172,7 @@ def _probability(log_odds: float) -> float:
 
 
 def _topics(speaks_for: list[Evidence]) -> tuple[str, ...]:
-    ordered = sorted(speaks_for, key=lambda evidence: -evidence.score)
+    ordered = sorted(speaks_for, key=_by_score, reverse=True)
     return tuple(dict.fromkeys(evidence.topic for evidence in ordered if evidence.topic))
 
 
@@ -198,10 +201,8 @@ def _reasons(
 def _said(evidence: Iterable[Evidence], sign: int, message: Message) -> list[str]:
     """The reasons on one side, in words. Those of a private message quote nothing: an alert may show reasons
     where it may not show the text."""
-    ordered = sorted(
-        (piece for piece in evidence if piece.score * sign >= _SAID_FROM),
-        key=lambda piece: -piece.score * sign,
-    )
+    ordered = [piece for piece in evidence if piece.score * sign >= _SAID_FROM]
+    ordered.sort(key=_by_score, reverse=sign > 0)
     quotes = message.public
     return [
         f'{piece.reason}: "{piece.words[0]}"' if quotes and piece.words else piece.reason

@@ -17,6 +17,16 @@ _NOBODY_WAITS = -8.0
 _PRIVATE = 2.0
 _CLOSING_WORDS_MAX = 15
 
+_BY_NO_PERSON = Evidence(Claim.NEEDS_REPLY, _NOBODY_WAITS, "no person wrote it")
+_IN_PRIVATE = Evidence(Claim.NEEDS_REPLY, _PRIVATE, "writes to us in private")
+_REPEATS = Evidence(Claim.NEEDS_REPLY, _NOBODY_WAITS, "only repeats what another wrote")
+_CLOSING = (
+    Evidence(Claim.NEEDS_REPLY, _CLOSES, "only closes the conversation"),
+    Evidence(Claim.COMPLAINT, _CLOSES_COMPLAINT, "only closes the conversation"),
+)
+_SIGNS = Evidence(Claim.NEEDS_REPLY, _NOBODY_WAITS, "only emoji or signs")
+_PRIVATE_KINDS = frozenset({Kind.DM, Kind.EMAIL})
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyRule:
@@ -32,30 +42,35 @@ class ReplyRule:
     def weigh(self, message: Message, reading: Reading) -> tuple[Evidence, ...]:
         """Evidence for and against NEEDS_REPLY; a closing also speaks against a complaint."""
         if message.author.automated:
-            return (Evidence(Claim.NEEDS_REPLY, _NOBODY_WAITS, "no person wrote it"),)
-        found: list[Evidence] = []
-        if message.kind in (Kind.DM, Kind.EMAIL):
-            found.append(Evidence(Claim.NEEDS_REPLY, _PRIVATE, "writes to us in private"))
+            return (_BY_NO_PERSON,)
+        private = (_IN_PRIVATE,) if message.kind in _PRIVATE_KINDS else ()
         if reading.repost:
-            found.append(Evidence(Claim.NEEDS_REPLY, _NOBODY_WAITS, "only repeats what another wrote"))
-        elif self._closes(reading):
-            found.append(Evidence(Claim.NEEDS_REPLY, _CLOSES, "only closes the conversation"))
-            found.append(Evidence(Claim.COMPLAINT, _CLOSES_COMPLAINT, "only closes the conversation"))
-        elif _only_signs(reading):
-            found.append(Evidence(Claim.NEEDS_REPLY, _NOBODY_WAITS, "only emoji or signs"))
-        return tuple(found)
+            return (*private, _REPEATS)
+        if self._closes(reading):
+            return (*private, *_CLOSING)
+        if _only_signs(reading):
+            return (*private, _SIGNS)
+        return private
 
     def _closes(self, reading: Reading) -> bool:
         """Whether it says nothing but thanks, yes or goodbye, in a few words and without a question."""
-        words = reading.words
-        if not 0 < len(words) <= _CLOSING_WORDS_MAX or "?" in reading.plain or words[0] in self.openers:
+        if "?" in reading.plain:
             return False
-        return not self.core.isdisjoint(words) and all(
-            word in self.core or word in self.filler for word in words
-        )
+        has_core = False
+        # Most texts show with their first or second word that they are no closing.
+        for number, word in enumerate(reading.words(), start=1):
+            if word in self.core:
+                has_core = True
+            elif word not in self.filler:
+                return False
+            if number > _CLOSING_WORDS_MAX or (number == 1 and word in self.openers):
+                return False
+        return has_core
 
 
 def _only_signs(reading: Reading) -> bool:
     """Emoji or signs without a word. Not a link or nothing at all: that may be a picture of what went wrong,
     and not "?" or "??", which asks where the answer is."""
-    return not reading.words and bool(reading.plain) and not reading.links and "?" not in reading.plain
+    if not reading.plain or reading.links or "?" in reading.plain:
+        return False
+    return next(reading.words(), None) is None

@@ -5,7 +5,7 @@ May hold what tells the brand from others of its name; not whether the message m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ _NAMED = 3.0
 _NOT_MEANT = -5.0
 _NOT_NAMED = -2.0
 
+_TO_US = "addressed to us"
 _HOW = {
     Kind.DM: "a private message to us",
     Kind.REVIEW: "a review of us",
@@ -40,18 +41,28 @@ def _address(message: Message, policy: MeaningPolicy) -> str | None:
     """How it is addressed to the brand, in words, or None."""
     if message.kind in _HOW:
         return _HOW[message.kind]
-    if not policy.account_ids.isdisjoint(message.to):
-        return "addressed to us"
+    if message.to and not policy.account_ids.isdisjoint(message.to):
+        return _TO_US
     if policy.handles:
         for handle in message.handles:
             if handle in policy.handles:
-                return f"mentions @{handle}"
+                return _mentions(handle)
         text = message.text[:TEXT_LENGTH_MAX].lower()
         if any(handle in text for handle in policy.handles):
             found = policy.handles & handles_in(text)
             if found:
-                return f"mentions @{min(found)}"
+                return _mentions(min(found))
     return None
+
+
+def _mentions(handle: str) -> str:
+    return f"mentions @{handle}"
+
+
+_NOT_TO_US = Evidence(Claim.NEEDS_REPLY, -1.0, "speaks of us, not to us")
+_BELIEVED = (Evidence(Claim.RELEVANT, _NAMED, "found by the platform as a mention"),)
+_UNNAMED = (Evidence(Claim.RELEVANT, _NOT_NAMED, "does not name the brand"), _NOT_TO_US)
+_OUT_OF_CONTEXT = Evidence(Claim.RELEVANT, _NOT_MEANT, "has none of the words that show that we are meant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,7 @@ class RelevanceRule:
     """Addressed to us is always relevant; else a keyword must be there, in its context and not excluded."""
 
     policy: MeaningPolicy
+    _addressed: Mapping[str, tuple[Evidence, ...]]  # what each way of being addressed to us speaks for
     _keywords: Any  # compiled expressions, or None where there are no such phrases
     _exclusions: Any
     _context: Any
@@ -67,31 +79,33 @@ class RelevanceRule:
         """One or two pieces of evidence for RELEVANT, and whether it speaks to us for NEEDS_REPLY."""
         how = _address(message, self.policy)
         if how is not None:
-            return (Evidence(Claim.RELEVANT, _ADDRESSED, how), Evidence(Claim.NEEDS_REPLY, 1.0, how))
+            return self._addressed[how]
         if self._keywords is None:
             # With no keywords there is nothing to go by: what the platform's search found is believed.
-            return (Evidence(Claim.RELEVANT, _NAMED, "found by the platform as a mention"),)
-        chat = Evidence(Claim.NEEDS_REPLY, -1.0, "speaks of us, not to us")
+            return _BELIEVED
         named = self._keywords.search(reading.data)
         if named is None:
-            return (Evidence(Claim.RELEVANT, _NOT_NAMED, "does not name the brand"), chat)
+            return _UNNAMED
         word = named.group(1).decode("utf-8", "replace")
-        found = [Evidence(Claim.RELEVANT, _NAMED, "names the brand", (word,)), chat]
+        found = [Evidence(Claim.RELEVANT, _NAMED, "names the brand", (word,)), _NOT_TO_US]
         excluded = self._exclusions.search(reading.data) if self._exclusions is not None else None
         if excluded is not None:
             what = excluded.group(1).decode("utf-8", "replace")
             found.append(Evidence(Claim.RELEVANT, _NOT_MEANT, "means something else by it", (what,)))
         elif self._context is not None and self._context.search(reading.data) is None:
-            found.append(
-                Evidence(Claim.RELEVANT, _NOT_MEANT, "has none of the words that show that we are meant")
-            )
+            found.append(_OUT_OF_CONTEXT)
         return tuple(found)
 
 
 def make_relevance(policy: MeaningPolicy) -> RelevanceRule:
     """The rule of one brand, its phrases compiled. Raises ValueError where they are too many to compile."""
+    ways = [*_HOW.values(), _TO_US, *map(_mentions, policy.handles)]
     return RelevanceRule(
         policy,
+        {
+            how: (Evidence(Claim.RELEVANT, _ADDRESSED, how), Evidence(Claim.NEEDS_REPLY, 1.0, how))
+            for how in ways
+        },
         _whole_words(policy.keywords, "keywords"),
         _whole_words(policy.exclusions, "exclusions"),
         _whole_words(policy.context, "context"),
