@@ -51,6 +51,17 @@ def test_more_words_under_the_same_promise_move_no_due_time() -> None:
     assert (case.topics, case.due_at) == (("app",), at(15))
 
 
+def test_an_edited_word_of_thanks_buys_no_time_for_the_complaint_after_it() -> None:
+    """The thanks of 12:06 became a complaint at 12:30; the one of 12:09 was one at once, and is due by it."""
+    tight = Target("tight", None, 600.0, complaint=True)
+    slow = Target("slow", None, 3600.0, needs_reply_only=False)
+    told = (asks("1", 0, verdict=CALM), replies("2", 5))
+    turned = verdict(needs_reply=False)
+    thanks = asks("3", 6, verdict=turned, first_verdict=THANKS, edited_at=at(30))
+    assert one([tight, slow], *told, thanks, asks("4", 9)).due_at == at(19)
+    assert one([tight, slow], *told, thanks, asks("4", 9, verdict=CALM)).due_at == at(35)
+
+
 def test_a_promise_of_resolution_counts_open_time_on_both_sides_of_a_pause() -> None:
     """16:50 to 9:10 are twenty minutes; after the pause forty are left of the hour."""
     hour = Target("hour", None, resolution_seconds=3600.0, calendar="office", warnings=(0.25, 0.5))
@@ -166,6 +177,16 @@ def test_a_public_answer_stays_in_its_thread() -> None:
     other = post(replies("2", 9), "elsewhere")
     (made,) = fold_threads(PLACE, [asks("1", 0), other], [], FoldPolicy((REST,)))
     assert made.case.status is Status.WAITING and made.threads == ()
+
+
+def test_a_private_answer_is_for_whoever_asked_privately() -> None:
+    """She asked by DM first and then in public: the DM is answered, and the public one waits on."""
+    parts = (dm(asks("d1", 0)), post(asks("2", 2), "wall"), dm(replies("d3", 5)))
+    made = fold_threads(PLACE, parts, [], FoldPolicy((REST,)))
+    assert [(m.case.id, m.case.status) for m in made] == [
+        ("acme/x/d1", Status.ANSWERED),
+        ("acme/x/2", Status.WAITING),
+    ]
 
 
 def test_a_private_message_of_the_brand_reopens_nothing() -> None:
@@ -313,6 +334,13 @@ def test_nobody_is_shown_as_waiting_who_does_not() -> None:
     assert (case.waiting_message_id, case.asked_privately) == (None, None)
     assert (case.wait, case.waiting_since, case.latest.cycle) == (None, None, 0)
     assert case.resolution is None and case.all_clocks == case.clocks
+
+
+def test_a_snooze_without_an_end_hides_nothing() -> None:
+    """Only one that says until when counts; the one before it holds."""
+    snooze = says(Word.SNOOZE, "1", 5, until=at(40))
+    assert one([REST], asks("1", 0), says(Word.SNOOZE, "1", 5)).snoozed_until is None
+    assert one([REST], asks("1", 0), snooze, says(Word.SNOOZE, "1", 6)).snoozed_until == at(40)
 
 
 def test_who_ended_a_resolution_and_how_is_kept() -> None:
