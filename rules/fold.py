@@ -135,8 +135,6 @@ class _Segment:
         last_at = self.last_at
         if self.over or last_at is None:
             return self.over
-        if self.unanswered and not self.closing:
-            return False
         said = [a for a in self.closing if a.at < then]
         quiet_from = [last_at, *(a.at for a in said if a.at > last_at)]
         return any(
@@ -179,7 +177,6 @@ class _Cut:
     def __init__(self, place: Place, actions: Sequence[Action], policies: Policies) -> None:
         self.segments: list[_Segment] = []
         self._place = place
-        self._actions = actions
         self._policies = policies
         self._current: dict[str, _Segment] = {}
         self._public: set[str] = set()

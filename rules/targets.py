@@ -101,7 +101,7 @@ class Target:
 
 
 def _plain(value: object) -> str:
-    return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _any_of(values: Iterable[str]) -> str:
