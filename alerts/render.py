@@ -30,6 +30,7 @@ _MARKS = {
     Stage.BREACH: "🔴",
     Stage.CLEARED: "✅",
     Stage.CORRECTED: "↩️",
+    Stage.MOVED: "✋",
     Stage.ESCALATED: "🚨",
     Stage.STORM: "⛈️",
     Stage.SPIKE: "📈",
@@ -37,7 +38,7 @@ _MARKS = {
     Stage.TEST: "🧪",
 }
 _UNKNOWN_MARK = "❓"
-_WAITS = (Stage.WARNING, Stage.BREACH, Stage.ESCALATED, Stage.TEST)
+_WAITS = (Stage.WARNING, Stage.BREACH, Stage.ESCALATED, Stage.MOVED, Stage.TEST)
 NEXT_RESPONSE = "next_response"
 RESOLUTION = "resolution"
 
@@ -164,6 +165,8 @@ def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
         if case.clock == RESOLUTION:
             return f"Correction: {who} on {place}: {case.outcome or 'it was over, which we saw late'}"
         return f"Correction: {who} on {place} had an answer: {case.outcome or 'we saw it late'}"
+    if alert.stage is Stage.MOVED:
+        return f"{_upper(_moved(case, zone))}: {wait}"
     if case.unknown_since is not None and alert.stage is not Stage.TEST:
         said = f"unknown whether answered (blind since {_clock_time(case.unknown_since, zone)})"
         said = f"{_escalated(alert)}, {said}" if alert.stage is Stage.ESCALATED else said
@@ -180,6 +183,22 @@ def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
             return f"{_escalated(alert)}, {standing}: {wait}{again}"
         case _:
             return f"Test: {wait}"
+
+
+def _moved(case: CaseFacts, zone: ZoneInfo) -> str:
+    """What an operator said of a wait that goes on."""
+    by = f" by {_name(case.moved_by)}" if case.moved_by else ""
+    match case.moved:
+        case "ack":
+            return f"taken{by}"
+        case "assign":
+            return f"given to {_name(case.assignee or '')}{by}"
+        case "snooze" if case.snoozed_until is not None:
+            return f"snoozed until {_clock_time(case.snoozed_until, zone)}{by}"
+        case "not_complaint":
+            return f"no complaint{f', says {_name(case.moved_by)}' if case.moved_by else ''}"
+        case _:
+            return "changed"
 
 
 def _escalated(alert: Alert) -> str:
@@ -250,6 +269,8 @@ def _waiting(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> list[tuple[str, s
         facts.append(("Assigned to", _name(case.assignee)))
     if case.acknowledged_by:
         facts.append(("Taken by", _name(case.acknowledged_by)))
+    if case.snoozed_until is not None and case.snoozed_until > alert.at:
+        facts.append(("Alerts", f"hidden until {_when(case.snoozed_until, zone)}"))
     return facts
 
 

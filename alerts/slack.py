@@ -399,7 +399,7 @@ def _updates(alert: Alert) -> bool:
     state a minute later."""
     if alert.stage is Stage.STORM:
         return alert.repeat > 0 or (alert.storm is not None and alert.storm.over_at is not None)
-    return alert.stage in (Stage.CLEARED, Stage.CORRECTED)
+    return alert.stage in (Stage.CLEARED, Stage.CORRECTED, Stage.MOVED)
 
 
 def _said(remote: Mapping[str, str]) -> Sequence[str]:

@@ -317,6 +317,17 @@ def assign(
     _say(config, pretended_time, Word.ASSIGN, id, by, note=to)
 
 
+@app.command(name="not-complaint")
+def not_complaint(
+    id: CaseArgument,
+    by: WhoOption = "somebody",
+    config: ConfigOption = None,
+    pretended_time: ClockOption = None,
+) -> None:
+    """It is no complaint: the wait goes on, held to what is promised to others."""
+    _say(config, pretended_time, Word.NOT_COMPLAINT, id, by)
+
+
 @app.command()
 def mute(
     author: Annotated[str | None, typer.Option(help="a handle or an id")] = None,

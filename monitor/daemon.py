@@ -55,7 +55,7 @@ STOP_SECONDS_MAX = 25.0
 READY_WITHIN_SECONDS = 3 * LOOK_EVERY_SECONDS
 LEASE_MARGIN_SECONDS = 15.0
 FOLD_BATCH = 200
-FOLDED_BY = "2"
+FOLDED_BY = "3"
 """Goes up when the fold comes to know more: the first start after that folds everything again."""
 
 log = structlog.get_logger()

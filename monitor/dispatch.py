@@ -146,14 +146,14 @@ def _recheck(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[str
         for r in mine
     )
     why_not = superseded(held.case if held else None, row.said, told, now, policy.manner)
-    if why_not is None and row.stage in CLAIMS:
+    if why_not is None and row.stage in (*CLAIMS, Stage.MOVED):
         # After quiet hours, or an outage of the channel, only the latest of what waited is news.
         later = [
             r
             for r in same
             if r.pk > row.pk and r.said.pending and held and clock_of(held.case, r.owed) == about
         ]
-        if any(r.stage in CLAIMS for r in later):
+        if any(r.stage in CLAIMS or r.stage is row.stage for r in later):
             why_not = "a later stage is said instead"
     return why_not, previous
 

@@ -80,6 +80,9 @@ def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed) -> Case
         clock=clock.name,
         unknown_since=owed.unknown_since,
         calendar=clock.calendar,
+        moved=None if case.moved is None else case.moved.word,
+        moved_by=None if case.moved is None else case.moved.who,
+        snoozed_until=case.snoozed_until,
     )
 
 

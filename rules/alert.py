@@ -17,6 +17,7 @@ class Stage(StrEnum):
     BREACH = "breach"  # the due time has passed; repeats carry a number
     CLEARED = "cleared"  # what was said is over: answered, withdrawn, resolved
     CORRECTED = "corrected"  # what was said proved false: an answer was seen late
+    MOVED = "moved"  # what was said has moved: taken, handed on, snoozed, called no complaint
     ESCALATED = "escalated"  # a step of an escalation, some time after one of the above
     STORM = "storm"  # many cases reached a stage at once: one message, updated, instead of many
     SPIKE = "spike"  # more complaints than usual at this hour, before any target is broken
@@ -37,6 +38,9 @@ class CaseFacts:
     the target, `due_at`, `outcome` and `answered_at` are that clock's. `calendar` names the opening hours in
     which the target counts (None: around the clock). `unknown_since`: we have been blind since then, so that
     nobody knows whether it was answered (None: we see).
+
+    `moved` is the operator's latest word about the wait ("ack", "assign", "snooze", "not_complaint"), by
+    `moved_by`; None: nobody spoke of it. `snoozed_until`: alerts about it are hidden until then.
     """
 
     case_id: str
@@ -65,6 +69,9 @@ class CaseFacts:
     clock: str = "first_response"
     unknown_since: datetime | None = None
     calendar: str | None = None
+    moved: str | None = None
+    moved_by: str | None = None
+    snoozed_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

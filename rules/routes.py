@@ -31,7 +31,10 @@ def route(
     told: Collection[tuple[str, str]] = (),
 ) -> tuple[Route, ...]:
     """Those who are to be told of a stage. An all-clear or a correction goes to those who were `told`,
-    as (channel, recipient), and to nobody else."""
+    as (channel, recipient), and to nobody else; what has moved, to those of them whose messages can be
+    changed."""
+    if stage is Stage.MOVED:
+        return tuple(r for r in routes if (r.channel, r.recipient) in told and r.updates)
     if stage in (Stage.CLEARED, Stage.CORRECTED):
         return tuple(r for r in routes if (r.channel, r.recipient) in told and Stage.CLEARED in r.stages)
     return tuple(
