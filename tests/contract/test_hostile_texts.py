@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rules.alert import Alert, Stage, Trouble
-from tests.alerts.build import BENCHES, LIMIT, NOON, SECRETS, Bench, alert, facts
+from tests.alerts.build import BENCHES, LIMIT, NOON, SECRETS, Bench, alert, facts, strings
 from tests.wire.raw import Line, serve
 from wire.errors import EdgeError, RetryAt
 
@@ -94,6 +94,16 @@ def _look_at(bench: Bench) -> None:
         post = bench.sink.posts[-1]
         assert not re.search("[<>]", post.text)
         _look_at_blocks(post.blocks)
+    elif bench.kind == "alertmanager":
+        entry = bench.sink.posted[-1]
+        for text in strings(entry["annotations"]) + strings(entry["labels"]):
+            _look_at_chat(text)
+        assert re.fullmatch(r"https?://[!-~]+", entry.get("generatorURL", "https://x.example/"))
+    elif bench.kind == "apprise":
+        notice = bench.sink.notices[-1]
+        assert not notice.body.get("attachments") and "attach" not in notice.body
+        _look_at_chat(notice.title)
+        _look_at_chat(notice.message)
     else:
         _look_at_mail(bench.sink.mails[-1])
 
@@ -115,6 +125,13 @@ def _look_at_blocks(value: Any) -> None:
         for name, each in value.items():
             if name != "style":
                 _look_at_blocks(each)
+
+
+def _look_at_chat(text: str) -> None:
+    """No chat program finds a call, a tag, a fence or a link with another name in it."""
+    assert not re.search(r"@[^\s\u200b]|<|`|\]\(", text)
+    # Where a line begins we quote.
+    assert not re.search(r"(?m)(?<!^)>", text)
 
 
 class _Tags(HTMLParser):
