@@ -1,7 +1,7 @@
 """Prometheus Alertmanager: what waits is an alert that fires there, and what is over resolves it.
 
-What may live here: the settings, the labels and annotations of an alert in Alertmanager's v2 API, and what its
-answers mean. The labels are an alert's identity there, so they stay the same from the first time that
+What may live here: the settings, the labels and annotations of an alert in Alertmanager's v2 API, and what
+its answers mean. The labels are an alert's identity there, so they stay the same from the first time that
 something is told until it is over. Sources: Prometheus' documentation of Alertmanager's alerts API and of its
 high availability (clients send to every member of a cluster), and its OpenAPI specification.
 """
@@ -71,13 +71,14 @@ _OURS = frozenset({"alertname", "brand", "connector", "account", "priority", "ca
 def _not_ours(value: str) -> str:
     if value in _OURS:
         raise ValueError(f"{value!r} is set by us; expected another name")
+    if value.startswith("__"):
+        raise ValueError("a name that begins with two underscores is Prometheus' own; expected another")
     return value
 
 
-# A name that begins with two underscores belongs to Prometheus.
 LabelName = Annotated[
     str,
-    StringConstraints(pattern=r"^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100),
+    StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100),
     AfterValidator(_not_ours),
 ]
 LabelValue = Annotated[str, StringConstraints(min_length=1, max_length=LABEL_LENGTH_MAX)]

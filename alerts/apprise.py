@@ -30,7 +30,12 @@ from wire.http import HttpOptions
 from wire.redact import defused, defused_link, inert
 from wire.secret import Secret, SecretMissing
 
-BODY_LENGTH_MAX = 4000
+UTF8_BYTES_MAX = 3600
+JSON_BYTES_MAX = 5600
+"""What a body may take, as UTF-8 and as JSON with escapes. ntfy makes an attachment of a message of more than
+4,096 bytes, and Apprise makes one of more than 8,000 bytes of JSON for it; nobody reads those on a telephone.
+Telegram takes 4,096 characters."""
+
 ANSWER_BYTES_MAX = 64 * 1024
 MEMORY_BYTES_MAX = 384 * 1024 * 1024
 LOOK_SECONDS = 0.1
@@ -131,9 +136,17 @@ def _body(said: Rendered, key: str) -> str:
     text = replace(said, link=None).text.removeprefix(said.headline).strip()
     if said.link is not None:
         text = f"{said.link_text}: {said.link}\n\n{text}"
-    if len(text) > BODY_LENGTH_MAX:
-        text = text[: BODY_LENGTH_MAX - 1].rstrip() + "…"
-    return f"{text}\n{inert(key)}"
+    return f"{_cut(text)}\n{inert(key)}"
+
+
+def _cut(text: str) -> str:
+    utf8 = escaped = 0
+    for place, letter in enumerate(text):
+        utf8 += len(letter.encode("utf-8", "replace"))
+        escaped += len(json.dumps(letter)) - 2
+        if utf8 > UTF8_BYTES_MAX or escaped > JSON_BYTES_MAX:
+            return text[:place].rstrip() + "…"
+    return text
 
 
 def _service(answer: Mapping[str, Any]) -> str:
@@ -150,8 +163,8 @@ def _blame(answer: Mapping[str, Any]) -> None:
             raise NotAllowed("Apprise does not understand the address: check what `url` names")
         case "several":
             raise NotAllowed(
-                "the address names several targets, and a retry would tell some of them twice: make a channel "
-                "for each"
+                "the address names several targets, and a retry would tell some of them twice: make a "
+                "channel for each"
             )
         case "status":
             _blame_status(service, int(answer["status"]))

@@ -2,13 +2,13 @@
 
 What may live here: what touches the library `apprise`, and nothing of ours. It is a process of its own since
 Apprise bounds neither the time nor the size of an exchange, waits in its own threads, logs the addresses that
-it is given, which hold tokens, and brings 36 MiB with it: here it can be ended at any moment, nobody reads its
-log, and it is gone with the channel. `alerts/apprise.py` starts it and says what its answers mean.
+it is given, which hold tokens, and brings 36 MiB with it: here it can be ended at any moment, nobody reads
+its log, and it is gone with the channel. `alerts/apprise.py` starts it and says what its answers mean.
 
-A request is JSON: `url`, `ca_file`, `seconds` (how long a socket may wait) and, unless the address is only to be looked
-at, `title`, `body` and `kind`. An answer is JSON: `service`, and `sent`; or `wrong`: "missing" (no library),
-"address" (not understood), "several" (`targets`), "status" (`status`, the service's answer), "not_sent" (the
-connection failed), "unknown" (it broke off) or "failed" (`error`).
+A request is JSON: `url`, `ca_file`, `seconds` (how long a socket may wait) and, unless the address is only to
+be looked at, `title`, `body` and `kind`. An answer is JSON: `service`, and `sent`; or `wrong`: "missing" (no
+library), "address" (not understood), "several" (`targets`), "status" (`status`, the service's answer),
+"not_sent" (the connection failed), "unknown" (it broke off) or "failed" (`error`).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
@@ -112,9 +113,10 @@ def _guarded(value: object, guard: Callable[[str], str], guard_link: Callable[[s
         return tuple(_guarded(each, guard, guard_link) for each in value)
     if isinstance(value, Rendered | Line):
         guards = {f.name: guard_link if f.name == "link" else guard for f in fields(value)}
-        return replace(
-            value, **{n: _guarded(getattr(value, n), each, guard_link) for n, each in guards.items()}
-        )
+        changes: dict[str, Any] = {
+            name: _guarded(getattr(value, name), each, guard_link) for name, each in guards.items()
+        }
+        return replace(value, **changes)
     return value
 
 

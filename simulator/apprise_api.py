@@ -91,8 +91,9 @@ def make_notice_app(board: NoticeBoard, faults: Faults | None = None) -> ASGIApp
             return _ntfy_error(400, "invalid request: priority invalid")
         if body["topic"] != TOPIC:
             return _ntfy_error(403, "forbidden")
-        # A longer one becomes an attachment there, which nobody reads on a phone.
-        message = body.get("message", "").encode()[:MESSAGE_BYTES_MAX].decode("utf-8", "ignore")
+        message = body.get("message", "")
+        if len(message.encode()) > MESSAGE_BYTES_MAX:
+            message = "You received a file: attachment.txt"
         kind = ",".join(body.get("tags") or [])
         board.take(body.get("title", ""), message, kind, body)
         return JSONResponse({"id": f"sim{len(board.notices)}", "event": "message", "topic": TOPIC})

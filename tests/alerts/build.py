@@ -223,7 +223,10 @@ def alertmanager_bench() -> Iterator[Bench]:
     faults = Faults(clock)
     manager = Alertmanager(clock)
     made: list[Channel] = []
-    with Served(make_alertmanager_app(manager, faults)) as server, pytest.MonkeyPatch.context() as environment:
+    with (
+        Served(make_alertmanager_app(manager, faults)) as server,
+        pytest.MonkeyPatch.context() as environment,
+    ):
 
         def make(url: str = server.url, **changes: Any) -> Channel:
             environment.setenv("CARE_TOKEN", BEARER)
