@@ -20,7 +20,7 @@ WAIT_SECONDS_MAX = 20.0
 
 
 @contextmanager
-def core_of(home: House) -> Iterator[Core]:
+def core_of(home: House, clock: Clock | None = None) -> Iterator[Core]:
     """The core on a thread of its own, with a store of its own on the same file."""
     started: list[Core] = []
     ready = threading.Event()
@@ -29,7 +29,7 @@ def core_of(home: House) -> Iterator[Core]:
         from monitor.store.store import open_store
 
         store = open_store(home.path)
-        core = Core(store, home.policy, Clock(), lambda _watched: None, lambda: None)
+        core = Core(store, home.policy, clock or Clock(), lambda _watched: None, lambda: None)
         started.append(core)
         ready.set()
         core.run()
