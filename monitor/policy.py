@@ -31,15 +31,18 @@ from rules.meaning.sentiment import Sentiment, vader
 from rules.message import Kind, Message
 from rules.people import Automation, make_automation
 from rules.policies import FoldPolicy, Policies
-from rules.routes import Route
+from rules.routes import Answer, News, Route, find_routes
+from rules.routes import Row as RouteRow
 from rules.storms import SpikePolicy, StormPolicy
 from rules.targets import Target
+from rules.team import Person
 
 RESPONSE_BUCKETS = (30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
 """Histogram edges in seconds, 30 s to 24 h; every target joins them as an exact edge."""
 
 BLIND_AFTER_SECONDS_DEFAULT = 900.0
 QUICK_SECONDS_DEFAULT = 5.0
+FALLBACK_AFTER_SECONDS_DEFAULT = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,11 @@ class Policy:
     `steps` are those of escalations; `hours` the calendar outside of which a channel is quiet, by its name;
     `storm` and `spike` are None where they are not watched for. `stored`: its JSON, as kept among the facts.
     `look_ups`: the (brand, connector) whose platform can be asked whether a public message still stands.
-    `sees_all`: what the store holds is all that there is (a replay), so that no claim waits for a look."""
+    `sees_all`: what the store holds is all that there is (a replay), so that no claim waits for a look.
+    `routes` are the channels, `rows` the [[routes]] that choose among them (none: each goes by its own keys);
+    `fallback` names the channels that are told what nobody else could be for `fallback_after_seconds`.
+    `shifts` are the hours of the `people` by their names (None: always); `on_call` the channels that call
+    who is on."""
 
     brands: Mapping[str, BrandPolicy]
     routes: tuple[Route, ...]
@@ -88,6 +95,21 @@ class Policy:
     hours: Mapping[str, Calendar] = field(default_factory=dict)
     storm: StormPolicy | None = None
     spike: SpikePolicy | None = None
+    rows: tuple[RouteRow, ...] = ()
+    fallback: tuple[str, ...] = ()
+    fallback_after_seconds: float = FALLBACK_AFTER_SECONDS_DEFAULT
+    people: tuple[Person, ...] = ()
+    shifts: Mapping[str, Calendar | None] = field(default_factory=dict)
+    on_call: frozenset[str] = frozenset()
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether anybody is told where those who were to be told could not be."""
+        return bool(self.fallback) or any(row.fallback for row in self.rows)
+
+    def find_routes(self, news: News) -> Answer:
+        """Whom to tell of it, and why."""
+        return find_routes(self.routes, self.rows, news, self.fallback)
 
     @property
     def manner(self) -> Manner:

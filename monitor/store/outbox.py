@@ -225,6 +225,30 @@ class Outbox:
         ).fetchall()
         return [_row(r) for r in rows]
 
+    def has_due(self, channel: str, now: datetime) -> bool:
+        """Whether a row of the channel may be sent now, as far as its times tell."""
+        row = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE channel = ? AND due_at <= ? AND state IN ('pending', 'leased')"
+            " AND (lease_until IS NULL OR lease_until <= ?))",
+            (channel, to_us(now), to_us(now)),
+        ).fetchone()
+        return bool(row[0])
+
+    def unsent(self, made_before: datetime, now: datetime, limit: int) -> list[Row]:
+        """What was made before then, is not sent yet, and was not looked at by `look_later` for a fallback."""
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM outbox WHERE state IN ('pending', 'leased') AND created_at <= ?"
+            " AND coalesce(json_extract(body, '$.fallback_looked'), 0) <= ? ORDER BY pk LIMIT ?",
+            (to_us(made_before), to_us(now), limit),
+        ).fetchall()
+        return [_row(r) for r in rows]
+
+    def look_later(self, pk: int, at: datetime) -> None:
+        """`unsent` passes it over until then."""
+        self._connection.execute(
+            "UPDATE outbox SET body = json_set(body, '$.fallback_looked', ?) WHERE pk = ?", (to_us(at), pk)
+        )
+
     def next_due(self, channel: str) -> datetime | None:
         """When the next row of a channel may be sent."""
         row = self._connection.execute(
@@ -289,6 +313,29 @@ class Outbox:
             "INSERT INTO deliveries (outbox, attempt, at, outcome, detail) VALUES (?, ?, ?, ?, ?)",
             (row.pk, row.attempts, to_us(now), outcome, detail),
         )
+
+    def first_tried(self, pk: int) -> datetime | None:
+        """When a row was first tried since it was made, or since somebody had it tried again."""
+        row = self._connection.execute(
+            "SELECT min(at) FROM deliveries WHERE outbox = ? AND pk >"
+            " coalesce((SELECT max(pk) FROM deliveries WHERE outbox = ? AND outcome = 'again'), 0)",
+            (pk, pk),
+        ).fetchone()
+        return from_us_or_none(row[0])
+
+    def try_again(self, pk: int, who: str, now: datetime) -> bool:
+        """Put a dead letter back, as if it had not been tried. False where it is no dead letter (any more)."""
+        done = self._connection.execute(
+            "UPDATE outbox SET state = 'pending', due_at = ?, attempts = 0, ended_at = NULL, outcome = NULL"
+            " WHERE pk = ? AND state = 'dead'",
+            (to_us(now), pk),
+        )
+        if done.rowcount == 1:
+            self._connection.execute(
+                "INSERT INTO deliveries (outbox, attempt, at, outcome, detail) VALUES (?, 0, ?, 'again', ?)",
+                (pk, to_us(now), f"asked for by {who}"),
+            )
+        return done.rowcount == 1
 
     def deliveries(self, pk: int) -> list[tuple[int, datetime, str, str]]:
         """The attempts at one row: (attempt, at, outcome, detail)."""

@@ -12,9 +12,10 @@ from monitor.config import EscalationConfig, TargetConfig
 from monitor.load import plain, template
 from monitor.policy import make_target
 from rules.hours import Calendar
+from rules.match import Traits
 from rules.meaning.contract import Priority
 from rules.message import Kind
-from rules.targets import Traits, explain
+from rules.targets import explain
 from tests.docs.settings_tables import DOCS
 
 
