@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from rules.alert import Alert
@@ -36,6 +36,21 @@ class ChannelSurroundings:
     zone: ZoneInfo
     http: HttpOptions
     clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a channel would send, to be looked at: `kind` is "json" or "html"."""
+
+    kind: str
+    text: str
+
+
+@runtime_checkable
+class Previewing(Protocol):
+    """What a channel may offer beside its contract: the alert as its medium takes it, and nothing is sent."""
+
+    def preview(self, alert: Alert) -> Preview: ...
 
 
 class Channel(Protocol):

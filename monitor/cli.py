@@ -242,10 +242,27 @@ def _say(
                 end = opened.now + parse_duration(until)
             except ValueError as error:
                 _fail(str(error), USAGE)
+        if word is Word.ASSIGN:
+            note = _person(opened.policy, note)
         store = open_store(opened.store_path)
         done = act(store, opened.policy, Action(word, id, who, opened.now, end, note), opened.now)
         store.close()
         print_line(f"{done.id}: {done.status.value.replace('_', ' ')}")
+
+
+def _person(policy: Any, word: str | None) -> str | None:
+    """The name of the person meant; the word itself, with a warning, where the config knows nobody so."""
+    from rules.team import find_person
+
+    found = find_person(policy.people, word)
+    if found is None and policy.people:
+        err = Console(stderr=True, markup=False, highlight=False)
+        err.print(
+            f"warning: nobody in [[people]] is {inert(word or '')!r}: the case is theirs, and no alert "
+            "calls them",
+            soft_wrap=True,
+        )
+    return word if found is None else found.name
 
 
 @app.command()
@@ -313,7 +330,7 @@ def assign(
     config: ConfigOption = None,
     pretended_time: ClockOption = None,
 ) -> None:
-    """Say whose it is."""
+    """Say whose it is: somebody's name, Slack id or address in [[people]], or any other name."""
     _say(config, pretended_time, Word.ASSIGN, id, by, note=to)
 
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import re2
 
-from monitor.config import ALWAYS, BrandConfig, Config, EscalationConfig
+from monitor.config import BrandConfig, Config, EscalationConfig
+from monitor.matching import ALWAYS
+from monitor.who import ON_CALL
 from rules.alert import Stage
 from rules.case import Case, ClockName
 from rules.decisions import Manner
@@ -217,6 +219,14 @@ def make_policy(
         )
         if config.spikes.enabled
         else None,
+        rows=tuple(route.row for route in config.routes),
+        fallback=tuple(config.alerts.fallback),
+        fallback_after_seconds=config.alerts.fallback_after.total_seconds(),
+        people=tuple(person.person for person in config.people),
+        shifts={ALWAYS: None, **config.calendars},
+        on_call=frozenset(
+            n for n, c in config.channels.items() if getattr(c.settings, "mention", None) == ON_CALL
+        ),
     )
 
 

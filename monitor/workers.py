@@ -271,6 +271,7 @@ class ChannelWorker:
         self._wake = threading.Event()
         self._stopping = False
         self._random = random.Random()
+        self._paused_until: datetime | None = None
         self._thread = threading.Thread(target=self._run, name=f"channel-{name}", daemon=True)
 
     def start(self) -> None:
@@ -284,7 +285,7 @@ class ChannelWorker:
         while not self._stopping:
             self._wake.clear()
             try:
-                again_at = self._step()
+                again_at = self._paused() or self._step()
             except StoreError as error:
                 log.error("outbox not reached", channel=self.name, error=str(error))
                 again_at = self._clock.now() + STORE_RETRY
@@ -310,7 +311,14 @@ class ChannelWorker:
         jitter = self._random.random()
         done = core.ask(lambda store: record(store, core.policy, sent, clock.now(), jitter)).result()
         _log_sent(self.name, leased, done.outcome, done.detail)
-        return _pause_of(sent) or clock.now()
+        self._paused_until = _pause_of(sent)
+        return self._paused_until or clock.now()
+
+    def _paused(self) -> datetime | None:
+        """Until when the remote wants to hear nothing; whoever wakes the channel meanwhile does not change
+        that. None: it may speak."""
+        until = self._paused_until
+        return until if until is not None and self._clock.now() < until else None
 
     def stop(self, seconds_max: float) -> None:
         """Let the send that is under way finish within that time; its lease is given back otherwise."""
