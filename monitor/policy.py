@@ -184,18 +184,7 @@ def make_policy(
             name: _brand(name, brand, config, parsed, sentiment, Policies.of(fold_policy(body, name)))
             for name, brand in config.brands.items()
         },
-        routes=tuple(
-            Route(
-                channel=name,
-                recipient=recipients[name],
-                stages=frozenset(Stage(s) for s in channel.stages),
-                brands=None if channel.brands is None else frozenset(channel.brands),
-                min_priority=Priority(channel.min_priority),
-                updates=name in updating,
-            )
-            for name, channel in config.channels.items()
-            if name in recipients
-        ),
+        routes=make_routes(config, recipients, updating),
         shadow=config.alerts.mode == "shadow",
         show_dm_text=config.alerts.show_dm_text,
         blind_after_seconds=None if blind_after is None else blind_after.total_seconds(),
@@ -227,6 +216,24 @@ def make_policy(
         on_call=frozenset(
             n for n, c in config.channels.items() if getattr(c.settings, "mention", None) == ON_CALL
         ),
+    )
+
+
+def make_routes(
+    config: Config, recipients: Mapping[str, str], updating: Collection[str] = ()
+) -> tuple[Route, ...]:
+    """The channels that have a recipient, with what each wants to hear, in the order of the config."""
+    return tuple(
+        Route(
+            channel=name,
+            recipient=recipients[name],
+            stages=frozenset(Stage(s) for s in channel.stages),
+            brands=None if channel.brands is None else frozenset(channel.brands),
+            min_priority=Priority(channel.min_priority),
+            updates=name in updating,
+        )
+        for name, channel in config.channels.items()
+        if name in recipients
     )
 
 

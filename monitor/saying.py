@@ -69,6 +69,8 @@ def say(
         if not made:
             continue
         store.figures.count("alerts_created", channel=channel, stage=owed.stage)
+        if one.fallback:
+            store.figures.count("alerts_by_fallback", channel=channel)
         if said_by is not None:
             store.figures.count("alerts_ended", channel=channel, outcome="superseded")
         else:

@@ -37,9 +37,7 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
         raise LookupError(f"no case holds message {row.about.message}")
     alert = Alert(row.key, row.subject, row.stage, now, row.owed.repeat, step=row.owed.step)
     if held is not None:
-        calls, notes = calls_of(policy, row.channel, row.owed, held.case.assignee, now)
-        facts = make_facts(reader, policy, held, row.owed)
-        return replace(alert, case=replace(facts, calls=calls, caveats=(*facts.caveats, *notes)))
+        return replace(alert, case=facts_for(reader, policy, held, row.owed, row.channel, now))
     if "surge" not in row.body:
         return replace(alert, trouble=make_trouble(reader, row, now))
     surge = reader.surges.get(row.body["surge"])
@@ -49,6 +47,15 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
         return replace(alert, spike=make_spike(policy, surge))
     calls, notes = calls_of(policy, row.channel, row.owed, None, now)
     return replace(alert, storm=replace(make_storm(reader, policy, surge), calls=calls, caveats=notes))
+
+
+def facts_for(
+    reader: Reader, policy: Policy, row: CaseRow, owed: Owed, channel: str, now: datetime
+) -> CaseFacts:
+    """What an alert over this channel says about one clock of a case, with whom it calls."""
+    calls, notes = calls_of(policy, channel, owed, row.case.assignee, now)
+    facts = make_facts(reader, policy, row, owed)
+    return replace(facts, calls=calls, caveats=(*facts.caveats, *notes))
 
 
 def calls_of(

@@ -346,10 +346,57 @@ class Outbox:
 
     def dead_letters(self) -> int:
         """How many rows no remote would take."""
-        return int(self._connection.execute("SELECT count(*) FROM outbox WHERE state = 'dead'").fetchone()[0])
+        return sum(count for _, count, _, _ in self.dead())
+
+    def dead(self) -> list[tuple[str, int, datetime, str]]:
+        """The dead letters of each channel that has some: (channel, count, when the last one died, why)."""
+        rows = self._connection.execute(
+            "SELECT d.channel, d.dead, o.ended_at, coalesce(o.outcome, '') FROM (SELECT channel, count(*) AS dead,"
+            " max(pk) AS last FROM outbox WHERE state = 'dead' GROUP BY channel) d JOIN outbox o ON o.pk = d.last"
+            " ORDER BY 1"
+        ).fetchall()
+        return [(channel, count, from_us(at), why) for channel, count, at, why in rows]
+
+    def dead_rows(self, channel: str | None, limit: int) -> list[int]:
+        """The numbers of dead letters, oldest first; of one channel, or of all."""
+        rows = self._connection.execute(
+            "SELECT pk FROM outbox WHERE state = 'dead' AND (? IS NULL OR channel = ?) ORDER BY pk LIMIT ?",
+            (channel, channel, limit),
+        )
+        return [pk for (pk,) in rows]
+
+    def find(self, word: str) -> Row | None:
+        """The row with that key, or that number."""
+        row = self._connection.execute(
+            f"SELECT {_ROW} FROM outbox WHERE key = ? OR (? AND pk = ?)",
+            (word, _is_number(word), int(word) if _is_number(word) else 0),
+        ).fetchone()
+        return None if row is None else _row(row)
+
+    def latest(self, states: Sequence[State], channel: str | None, limit: int) -> list[Row]:
+        """The rows that were made last, the latest first; no states: in any."""
+        marks = ", ".join("?" * len(states))
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM outbox WHERE (? IS NULL OR channel = ?)"
+            + (f" AND state IN ({marks})" if states else "")
+            + " ORDER BY pk DESC LIMIT ?",
+            (channel, channel, *states, limit),
+        )
+        return [_row(r) for r in rows]
+
+    def oldest_unsent(self) -> list[tuple[str, datetime]]:
+        """When the oldest row was made that each channel has still to send."""
+        rows = self._connection.execute(
+            "SELECT channel, min(created_at) FROM outbox WHERE state IN ('pending', 'leased') GROUP BY channel"
+        )
+        return [(channel, from_us(at)) for channel, at in rows]
 
     def depth(self) -> list[tuple[str, str, int]]:
-        """How many rows each channel has in each state that has not ended well: (channel, state, count)."""
+        """How many rows each channel has in each state that has not ended: (channel, state, count)."""
         return self._connection.execute(
             "SELECT channel, state, count(*) FROM outbox WHERE state IN ('pending', 'leased') GROUP BY 1, 2"
         ).fetchall()
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdecimal() and len(word) < 19
