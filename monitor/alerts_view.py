@@ -64,11 +64,14 @@ def route_case(reader: Reader, policy: Policy, row: CaseRow, now: datetime) -> d
 
 def route_caseless(policy: Policy, brand: str, now: datetime) -> list[dict[str, Any]]:
     """Who would be told of what has no case: a storm, a spike, a trouble of a brand."""
-    return [
-        _told(policy, policy.find_routes(News(stage, brand)), now)
-        | {"stage": stage.value, "due_at": None, "clock": None, "repeat": 0, "step": None}
-        for stage in CASELESS
-    ]
+    found = []
+    for stage in CASELESS:
+        answer = policy.find_routes(News(stage, brand))
+        if stage is Stage.STORM and not answer.heard:
+            answer = Answer((), ("whoever would have been told of its cases; no route names storms",))
+        about = {"stage": stage.value, "due_at": None, "clock": None, "repeat": 0, "step": None}
+        found.append(about | _told(policy, answer, now))
+    return found
 
 
 def _calendar(policy: Policy, case: Case, clock: Clock) -> Any:
@@ -151,14 +154,13 @@ def show_route(found: dict[str, Any], console: Console) -> None:
         due = f", {stage['due_at']}" if stage["due_at"] else ""
         console.print(f"[bold]{escape(inert(name))}[/bold]{escape(of + due)}")
         for one in stage["told"]:
-            console.print(f"  -> {escape(inert(_tell_one(one), 300))}")
-        if not stage["told"]:
+            console.print(f"  -> {escape(inert(_tell_one(one), 300))}", soft_wrap=True)
+        if not stage["told"] and stage["stage"] != Stage.STORM:
             console.print("  -> nobody")
         if stage["reasons"] != before:
             for reason in stage["reasons"]:
-                console.print(
-                    f"     {escape(inert(reason, 300) if reason[:1] != ' ' else '  ' + inert(reason, 300))}"
-                )
+                indent = "       " if reason.startswith(" ") else "     "
+                console.print(indent + escape(inert(reason, 300)), soft_wrap=True)
         before = stage["reasons"]
     if found["fallback"]:
         minutes = found["fallback_after_seconds"] / 60
@@ -170,7 +172,7 @@ def show_route(found: dict[str, Any], console: Console) -> None:
 def _tell_one(one: dict[str, Any]) -> str:
     said = f"{one['channel']} ({one['recipient']})"
     if one["quiet_hours"]:
-        said += f" at {one['at']}, when its quiet hours end"
+        said += f" at {one['at']}, after its quiet hours"
     if one["fallback"]:
         said += ", as the fallback"
     if one["routes"]:

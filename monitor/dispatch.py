@@ -8,7 +8,7 @@ nothing else does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -110,7 +110,10 @@ def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seco
         return False
     store.outbox.lease(row.pk, now + timedelta(seconds=lease_seconds))
     leased = store.outbox.get(row.pk)
-    return False if leased is None else Leased(leased, alert, previous)
+    if leased is None:
+        return False
+    # Whether an earlier try may have got through; this one's own outcome says it of this one.
+    return Leased(replace(leased, maybe_told=row.maybe_told), alert, previous)
 
 
 def next_due(store: Store, policy: Policy, channel: str, now: datetime) -> datetime | None:

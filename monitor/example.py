@@ -38,6 +38,7 @@ def invented_case(
     if account is None:
         raise LookupError("the config has no account that somebody could write to")
     where = (account.brand, account.connector)
+    now = now.replace(microsecond=0)
     asked = Message(
         *where,
         id="example-1",
