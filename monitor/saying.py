@@ -17,7 +17,7 @@ from rules.decisions import ENDS, Owed
 from rules.routes import Heard, last_resort
 
 KEY_LENGTH_MAX = 200
-STUCK_BATCH = 200
+STUCK_BATCH = 100
 LOOK_AGAIN = timedelta(seconds=30)
 LOOKED_FOR_GOOD = timedelta(days=2)
 """Longer than any row is tried."""
@@ -114,8 +114,8 @@ def fall_back(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[bo
     while one does not get through.
 
     A route's own fallback is told where none of that route's channels took it, and the one of [alerts] where
-    nobody at all did, the former included. Returns whether that is settled, and the channels that are to
-    send.
+    nobody at all did, the former included. Returns whether that is settled (none of them may still get
+    through in time), and the channels that are to send.
     """
     if not policy.has_fallback or row.stage in ENDS or (row.stage is Stage.STORM and row.owed.repeat):
         return True, []
@@ -128,8 +128,7 @@ def fall_back(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[bo
             told += _tell(store, policy, row, own.fallback, mine, now)
     if not told and lost.issuperset(r.pk for r in news):
         told = _tell(store, policy, row, policy.fallback, news, now)
-        return True, told
-    return bool(told) or any(r.state in (State.DELIVERED, State.SHADOW) for r in news), told
+    return not any(r.said.pending and r.pk not in lost for r in news), told
 
 
 def _tell(

@@ -237,7 +237,7 @@ class Outbox:
     def unsent(self, made_before: datetime, now: datetime, limit: int) -> list[Row]:
         """What was made before then, is not sent yet, and was not looked at by `look_later` for a fallback."""
         rows = self._connection.execute(
-            f"SELECT {_ROW} FROM outbox WHERE state IN ('pending', 'leased') AND created_at <= ?"
+            f"SELECT {_ROW} FROM outbox INDEXED BY outbox_due WHERE state IN ('pending', 'leased') AND created_at <= ?"
             " AND coalesce(json_extract(body, '$.fallback_looked'), 0) <= ? ORDER BY pk LIMIT ?",
             (to_us(made_before), to_us(now), limit),
         ).fetchall()
@@ -360,18 +360,17 @@ class Outbox:
     def dead_rows(self, channel: str | None, limit: int) -> list[int]:
         """The numbers of dead letters, oldest first; of one channel, or of all."""
         rows = self._connection.execute(
-            "SELECT pk FROM outbox WHERE state = 'dead' AND (? IS NULL OR channel = ?) ORDER BY pk LIMIT ?",
+            "SELECT pk FROM outbox INDEXED BY outbox_dead WHERE state = 'dead' AND (? IS NULL OR channel = ?) ORDER BY pk LIMIT ?",
             (channel, channel, limit),
         )
         return [pk for (pk,) in rows]
 
     def find(self, word: str) -> Row | None:
         """The row with that key, or that number."""
-        row = self._connection.execute(
-            f"SELECT {_ROW} FROM outbox WHERE key = ? OR (? AND pk = ?)",
-            (word, _is_number(word), int(word) if _is_number(word) else 0),
-        ).fetchone()
-        return None if row is None else _row(row)
+        row = self._connection.execute(f"SELECT {_ROW} FROM outbox WHERE key = ?", (word,)).fetchone()
+        if row is not None:
+            return _row(row)
+        return self.get(int(word)) if word.isascii() and word.isdecimal() and len(word) < 19 else None
 
     def latest(self, states: Sequence[State], channel: str | None, limit: int) -> list[Row]:
         """The rows that were made last, the latest first; no states: in any."""
@@ -396,7 +395,3 @@ class Outbox:
         return self._connection.execute(
             "SELECT channel, state, count(*) FROM outbox WHERE state IN ('pending', 'leased') GROUP BY 1, 2"
         ).fetchall()
-
-
-def _is_number(word: str) -> bool:
-    return word.isascii() and word.isdecimal() and len(word) < 19

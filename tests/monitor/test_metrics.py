@@ -310,9 +310,11 @@ def full_registry(store: Store, path: Path) -> CollectorRegistry:
         store.streams.advance(stream, {"v": 1}, NOON, None, NOON)
         store.streams.keep_budget(scope, "help", "reads", 500, 20, NOON, NOON)
         store.streams.keep_identity(scope, "help", "acmehelp", NOON)
-        store.connection.execute(
+        store.connection.executemany(
             "INSERT INTO outbox (key, subject, stage, cycle, repeat, moment, channel, recipient, state, body,"
-            " created_at, due_at) VALUES ('k', 's', 'breach', 0, 0, 0, 'slack', 'r', 'pending', '{}', 0, 0)"
+            " created_at, due_at, ended_at)"
+            " VALUES (?, 's', 'breach', 0, 0, 0, 'slack', 'r', ?, '{}', 0, 0, 0)",
+            [("k", "pending"), ("l", "dead")],
         )
     add_case(path, 1, "high", NOON, NOON)
     process.registry.register(StoreCollector(lambda: read_store(path), lambda: NOON))

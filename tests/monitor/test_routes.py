@@ -219,6 +219,24 @@ def test_a_routes_own_fallback_comes_before_the_last_one(tmp_path: Path) -> None
     assert [row[:2] for row in said(home)].count(("breach", "mail")) == 1
 
 
+def test_a_routes_own_fallback_is_told_of_an_outage_that_others_do_not_share(tmp_path: Path) -> None:
+    """Night heard it at once; care, tried half a minute late, is given its ten minutes, and then the lead is
+    told."""
+    rows = (
+        Row("vip", ("care",), goes_on=True, fallback=("lead",)),
+        Row("all", ("night",)),
+    )
+    night = Route("night", "#night", ALL)
+    home = house(tmp_path, routes=(CARE, LEAD, MAIL, night), rows=rows, fallback=("mail",))
+    home.take(0, customer("1", 0))
+    home.watch(15)
+    assert send_all(home, "night", Sink("#night"), 15) == ["delivered"]
+    keep_failing(home, down(), 15.5, 25)
+    assert [row[1] for row in said(home)] == ["care", "night"]
+    keep_failing(home, down(), 25.5, 40)
+    assert [row[1] for row in said(home)] == ["care", "night", "lead"]
+
+
 def test_what_no_route_is_for_reaches_the_fallback_at_once(tmp_path: Path) -> None:
     """A hole in the routes is no silence, and is admitted."""
     home = routed(tmp_path, Row("private", ("lead",), Match(public=False)), fallback=("mail",))
