@@ -335,8 +335,9 @@ class _Loading:
     ) -> None:
         """Blame each word of a list that names nothing. A channel that is there and wrong is no mistake
         here."""
-        if what == "channel":
-            known = {*known, *self._raw.get("channels", {})}
+        there = self._raw.get("channels")
+        if what == "channel" and isinstance(there, dict):
+            known = {*known, *there}
         for at, word in enumerate(words or ()):
             if word not in known:
                 self._blame((*where, at), _unknown(word, known, what))

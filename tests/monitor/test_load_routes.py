@@ -105,6 +105,22 @@ def test_a_wrong_route_or_person_is_named_with_what_was_expected(
     assert problem.removeprefix("monitor.toml:").startswith(said)
 
 
+@pytest.mark.parametrize("name", ["routes", "people"])
+def test_rows_are_tables(tmp_path: Path, name: str) -> None:
+    """Whoever forgets the brackets is told how it is written."""
+    said = f"monitor.toml:1: {name}: expected tables such as [[{name}]]"
+    assert problems(tmp_path, f"{name} = 5\n{SMALL}") == [said]
+
+
+def test_channels_that_are_no_tables_are_one_mistake(tmp_path: Path) -> None:
+    """What is wrong above does not make the check itself fail."""
+    text = SMALL.split("[channels.care]")[0] + '[alerts]\nfallback = ["care"]\n'
+    assert problems(tmp_path, "channels = 5\n" + text) == [
+        "monitor.toml:1: channels: expected tables such as [channels.NAME]",
+        "monitor.toml:14: alerts.fallback[0]: unknown channel 'care'; known are none",
+    ]
+
+
 def test_a_person_is_not_there_twice(tmp_path: Path) -> None:
     """Two names for one Slack id would call the wrong one."""
     twice = ROUTED.replace("[[routes]]", '[[people]]\nname = "ben"\nslack = "U012AB3CD"\n\n[[routes]]', 1)

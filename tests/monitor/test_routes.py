@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from monitor.act import act
+from monitor.act import act, mute
 from monitor.dispatch import Dispatched, dispatch_once, lease, record, send
+from monitor.store.cases import Mute
 from monitor.store.outbox import State
 from monitor.store.store import open_store
 from rules.alert import Stage
@@ -468,3 +469,17 @@ def test_ten_minutes_is_a_setting(tmp_path: Path) -> None:
     home.watch(15)
     keep_failing(home, down(), 15, 16)
     assert ("breach", "mail", "pending") in said(home)
+
+
+def test_a_muted_campaign_reaches_neither_a_route_nor_the_fallback(tmp_path: Path) -> None:
+    """Its words alert nobody, however the routes stand, and are counted; others are told as ever."""
+    home = routed(tmp_path, Row("none", ("lead",), Match(public=False)), fallback=("mail",))
+    mute(home.store, Mute("", "phrase", "boycott acme", None, "olga", at(0)), at(0))
+    home.take(
+        1, customer("1", 0, "@acme everybody BOYCOTT ACME, nothing arrives!"), customer("2", 0, who="b")
+    )
+    home.watch(8)
+    home.watch(16)
+    rows = home.store.outbox.latest((), None, 10)
+    assert {row.subject for row in rows} == {"acme/x/2"}
+    assert home.count("alerts_muted") >= 1
