@@ -15,6 +15,7 @@ from monitor.store.store import Store
 from rules.alert import Stage
 from rules.decisions import ENDS, Owed
 from rules.routes import Heard, last_resort
+from rules.targets import open_seconds
 
 KEY_LENGTH_MAX = 200
 STUCK_BATCH = 100
@@ -168,10 +169,9 @@ def _is_lost(store: Store, policy: Policy, row: Row, now: datetime) -> bool:
     if row.state not in (State.PENDING, State.LEASED):
         return False
     tried_at = store.outbox.first_tried(row.pk)
-    if tried_at is None and opens_at(policy, row.channel, now) > now:
-        return False
-    since = tried_at or opens_at(policy, row.channel, row.due_at)
+    since = tried_at or row.due_at
     started = store.mark("started_at")
     if started is not None:
         since = max(since, datetime.fromisoformat(started))
-    return (now - since).total_seconds() >= policy.fallback_after_seconds
+    hours = policy.hours.get(row.channel) if tried_at is None else None
+    return open_seconds(hours, since, now) >= policy.fallback_after_seconds

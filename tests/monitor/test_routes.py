@@ -190,6 +190,12 @@ def test_quiet_hours_are_no_outage_and_a_standstill_of_ours_is_none(tmp_path: Pa
     assert [row for row in said(home) if row[1] == "mail"] == []
     home.watch(6 * 60 + 11)  # the channel has been open for eleven minutes, and nobody came to send
     assert [row[1] for row in said(home)] == ["care", "mail"]
+    hours = {"care": replace(DAYTIME, openings=tuple(Opening(d, 0, 12 * 60 + 20) for d in range(7)))}
+    home = routed(tmp_path / "evening", PUBLIC, fallback=("mail",), hours=hours)
+    home.take(0, customer("1", 0))
+    for minute in (15, 26, 300, 12 * 60 + 4):  # it closed after five minutes, and opened four minutes ago
+        home.watch(minute)
+    assert [row for row in said(home) if row[1] == "mail"] == []
     home = routed(tmp_path / "off", PUBLIC, fallback=("mail",))
     home.take(0, customer("1", 0))
     home.watch(15)
