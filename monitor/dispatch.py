@@ -200,7 +200,8 @@ def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: floa
         too_old = tried_at is not None and now - tried_at > GIVE_UP_AFTER
         if isinstance(error, RetryAt | Malformed) and not too_old:
             at = _retry_at(error, row.attempts, now, jitter)
-            unknown = isinstance(error, RetryAt) and error.accepted_unknown
+            # An answer that makes no sense does not say that it was not taken.
+            unknown = isinstance(error, Malformed) or error.accepted_unknown
             store.outbox.retry(row, at, detail, now, maybe_told=unknown)
             store.figures.count("alert_retries", channel=row.channel)
             return Dispatched("retry", next_due(store, policy, row.channel, now), key=row.key, detail=detail)

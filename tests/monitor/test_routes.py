@@ -24,7 +24,7 @@ from rules.storms import StormPolicy
 from rules.team import Person
 from tests.alerts.build import BENCHES, mail_bench
 from tests.monitor.build import House, Sink, at, brand, customer, house
-from wire.errors import EdgeError, NotAllowed, Refused, RetryAt
+from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 
 ALL = frozenset(Stage)
 CARE, LEAD, MAIL = Route("care", "#care", ALL), Route("lead", "#lead", ALL), Route("mail", "ops@acme", ALL)
@@ -387,6 +387,29 @@ def test_an_answer_overtakes_a_queued_warning_on_every_channel(tmp_path: Path) -
     send_all(home, "lead", lead, 30)
     assert care.stages() == ["warning", "cleared"] and lead.stages() == []
     assert home.store.outbox.depth() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RetryAt("503"), []),
+        (RetryAt("dropped", accepted_unknown=True), ["cleared"]),
+        (Malformed("200 with a page"), ["cleared"]),
+    ],
+)
+def test_who_may_have_heard_a_warning_hears_the_end_of_it(
+    tmp_path: Path, error: EdgeError, expected: list[str]
+) -> None:
+    """A plain no leaves nothing to clear; an answer that was lost, or makes no sense, may have been a yes."""
+    home = routed(tmp_path, PUBLIC)
+    home.take(0, customer("1", 0))
+    home.watch(8)
+    sink = Sink(failures=[error])
+    assert send_all(home, "care", sink, 8) == ["retry"]
+    home.take(9, brand("2", 8.5, "1"))
+    home.watch(9)
+    send_all(home, "care", sink, 9)
+    assert sink.stages() == expected
 
 
 def test_a_case_keeps_its_order_on_a_channel_that_stumbles(tmp_path: Path) -> None:
