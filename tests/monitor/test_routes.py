@@ -314,6 +314,21 @@ def test_a_storm_follows_its_cases_and_falls_back_once(tmp_path: Path) -> None:
     assert [s for s in mail.stages() if s != "trouble"] == ["storm", "cleared"]
 
 
+def test_letters_that_die_together_make_no_storm(tmp_path: Path) -> None:
+    """Two hours' worth of alerts is refused at once and told by mail: the next late case is one case, no
+    storm."""
+    storm = StormPolicy(cases=3, within_seconds=600.0, over_after_seconds=900.0, update_seconds=60.0)
+    home = routed(tmp_path, PUBLIC, fallback=("mail",), storm=storm, fallback_after_seconds=1e6)
+    for n in range(6):
+        home.take(20 * n, customer(str(n), 20 * n, who=f"c{n}"))
+        home.watch(20 * n + 15)
+    send_all(home, "care", Sink(failures=[Refused("gone") for _ in range(50)]), 119)
+    assert [row[:2] for row in said(home)].count(("breach", "mail")) == 6
+    home.take(105, customer("9", 105, who="zoe"))
+    home.watch(120)
+    assert home.count("storms") == 0
+
+
 def test_only_those_on_shift_are_called_and_the_assignee(tmp_path: Path) -> None:
     """A channel whose mention is @oncall gets the ids of who is on shift when it is said; who the case is
     assigned to is called on every channel."""
