@@ -106,14 +106,19 @@ def build_edges(config: Config, clock: Clock, state_folder: Path) -> Edges:
         )
         module = connectors.load(account.connector)
         made[account.brand, account.connector, account.label] = module.build(account.settings, surroundings)
+    return Edges(made, build_channels(config, clock))
+
+
+def build_channels(config: Config, clock: Clock) -> dict[str, Channel]:
+    """Every channel of a config by its name; raises as `build_edges` does."""
+    options = http_options(config)
     zone = ZoneInfo(config.monitor.time_zone)
-    channels = {
+    return {
         name: alerts.load(channel.type).build(
             channel.settings, ChannelSurroundings(name=name, zone=zone, http=options, clock=clock.now)
         )
         for name, channel in config.channels.items()
     }
-    return Edges(made, channels)
 
 
 def build_policy(config: Config, edges: Edges) -> Policy:
