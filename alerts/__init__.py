@@ -12,6 +12,7 @@ from types import ModuleType
 REGISTRY: dict[str, str] = {
     "slack": "alerts.slack",
     "smtp": "alerts.smtp",
+    "webhook": "alerts.webhook",
 }
 """Type in the config → module. Each module has `Settings` (a pydantic model) and
 `build(settings, surroundings) -> Channel`."""

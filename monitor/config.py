@@ -484,7 +484,7 @@ class AlertsConfig(_Model):
 class RoutingConfig(_Model):
     """The keys that every [channels.NAME] has beside its type's own."""
 
-    type: str = Field(examples=["slack"], description="slack or smtp.")
+    type: str = Field(examples=["slack"], description="slack, smtp or webhook.")
     stages: list[StageName] = Field(
         default=list(STAGES),
         min_length=1,
