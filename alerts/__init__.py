@@ -10,6 +10,7 @@ import importlib
 from types import ModuleType
 
 REGISTRY: dict[str, str] = {
+    "pagerduty": "alerts.pagerduty",
     "slack": "alerts.slack",
     "smtp": "alerts.smtp",
     "webhook": "alerts.webhook",

@@ -11,14 +11,15 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from simulator.faults import Faults
 
 SIGNING_SECRET = "whsec_" + base64.b64encode(b"simulated-signing-secret-of-32-b").decode("ascii")
+ROUTING_KEY = "0simulated0routing0key0of032000a"
+ACTIONS = ("trigger", "acknowledge", "resolve")
+_STATUS = {"acknowledge": "acknowledged", "resolve": "resolved"}
+SEVERITIES = ("critical", "error", "warning", "info")
+PAGERDUTY_BYTES_MAX = 512 * 1024
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)")
 TOLERANCE_SECONDS = 300
 """A request that was signed longer ago, or later than now, may be an old one that somebody repeats."""
 
@@ -133,4 +140,158 @@ def make_hook_app(sink: HookSink, faults: Faults | None = None) -> ASGIApp:
         return Response(status_code=status, headers=dict(headers))
 
     app = Starlette(routes=[Route("/{path:path}", take, methods=["POST"])])
+    return app if faults is None else faults.wrap(app)
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """One request that PagerDuty accepted, and when (pretended). `dropped`: it was about an incident that
+    nobody has, so nothing was done with it."""
+
+    at: datetime
+    body: Mapping[str, Any]
+    dropped: bool
+
+
+@dataclass(slots=True)
+class Incident:
+    """What PagerDuty made of the requests with one `dedup_key`, until it was resolved.
+
+    `status` is "triggered", "acknowledged" or "resolved". `log` holds the requests that were applied to it,
+    the first one first; `called_at` the times (pretended) when people were called for it.
+    """
+
+    dedup_key: str
+    status: str
+    log: list[Mapping[str, Any]] = field(default_factory=list)
+    called_at: list[datetime] = field(default_factory=list)
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """What it shows: the latest details that were sent."""
+        return next((one["payload"] for one in reversed(self.log) if one.get("payload")), {})
+
+
+class PagerDutyService:
+    """The state behind the Events API v2. `routing_key` is the one that it knows; `per_minute` limits the
+    requests in pretended time (None: no limit). `incidents` are the oldest first; `enqueued` is all
+    that was accepted."""
+
+    def __init__(self, clock: Clock, routing_key: str = ROUTING_KEY, per_minute: int | None = None) -> None:
+        self.clock = clock
+        self.routing_key = routing_key
+        self.per_minute = per_minute
+        self.incidents: list[Incident] = []
+        self.enqueued: list[Enqueued] = []
+        self.errors: list[str] = []
+        self._seen: list[datetime] = []
+
+    def refuse(self, *errors: str) -> None:
+        """The next request is refused with these errors."""
+        self.errors += errors
+
+    def is_too_fast(self) -> bool:
+        """Whether this request is one too many in the last minute; if not, it counts."""
+        now = self.clock.now()
+        self._seen = [at for at in self._seen if at > now - timedelta(minutes=1)]
+        if self.per_minute is not None and len(self._seen) >= self.per_minute:
+            return True
+        self._seen.append(now)
+        return False
+
+    def incident(self, dedup_key: str) -> Incident | None:
+        """The one that is open under that key."""
+        return next((i for i in self.incidents if i.dedup_key == dedup_key and i.status != "resolved"), None)
+
+    def apply(self, body: Mapping[str, Any]) -> str:
+        """Do what is asked for. Returns the key of the incident."""
+        made_up = hashlib.sha256(str(len(self.enqueued)).encode("ascii")).hexdigest()[:32]
+        key = str(body.get("dedup_key") or made_up)
+        found = self.incident(key)
+        dropped = found is None and body["event_action"] != "trigger"
+        self.enqueued.append(Enqueued(self.clock.now(), body, dropped))
+        if dropped:
+            return key
+        if found is None:
+            found = Incident(key, "triggered", called_at=[self.clock.now()])
+            self.incidents.append(found)
+        elif body["event_action"] != "trigger":
+            found.status = _STATUS[body["event_action"]]
+        found.log.append(body)
+        return key
+
+
+def wrong_with(body: Any) -> list[str]:
+    """PagerDuty's words for what is wrong with a request; empty: nothing is."""
+    if not isinstance(body, dict):
+        return ["Invalid JSON"]
+    found = _wrong_with_key(body.get("routing_key"))
+    action = body.get("event_action")
+    if action not in ACTIONS:
+        found.append("'event_action' is invalid (must be one of: trigger, acknowledge, resolve)")
+    dedup_key = body.get("dedup_key")
+    if dedup_key is None and action in ACTIONS[1:]:
+        found.append("'dedup_key' is missing or blank")
+    if dedup_key is not None and (not isinstance(dedup_key, str) or len(dedup_key) > 255):
+        found.append("'dedup_key' is too long (maximum is 255 characters)")
+    if action == "trigger" or body.get("payload") is not None:
+        found += _wrong_with_payload(body.get("payload"))
+    links = body.get("links", [])
+    if not isinstance(links, list) or not all(isinstance(each, dict) and each.get("href") for each in links):
+        found.append("'links' is invalid (must be a list of objects with 'href')")
+    return found
+
+
+def _wrong_with_key(key: Any) -> list[str]:
+    if not isinstance(key, str) or not key:
+        return ["'routing_key' is missing or blank"]
+    found = []
+    if len(key) != 32:
+        found.append("Length of 'routing_key' is incorrect (should be 32 characters)")
+    if not (key.isascii() and key.isalnum()):
+        found.append("'routing_key' cannot contain non-alphanumeric characters.")
+    return found
+
+
+def _wrong_with_payload(payload: Any) -> list[str]:
+    if not isinstance(payload, dict):
+        return ["'payload' is missing or blank"]
+    found = []
+    for name in ("summary", "source", "severity"):
+        value = payload.get(name)
+        if not isinstance(value, str) or not value.strip():
+            found.append(f"'payload.{name}' is missing or blank")
+    if len(str(payload.get("summary"))) > 1024:
+        found.append("'summary' is too long (maiximum is 1024 characters)")
+    if payload.get("severity") not in SEVERITIES:
+        found.append("'payload.severity' is invalid (must be one of: critical, error, warning, info)")
+    if not _STAMP.fullmatch(str(payload.get("timestamp", "2026-01-01T00:00:00Z"))):
+        found.append("'payload.timestamp' is invalid")
+    for name in ("component", "group", "class"):
+        if not isinstance(payload.get(name, ""), str):
+            found.append(f"'payload.{name}' is invalid (must be a string)")
+    if not isinstance(payload.get("custom_details", {}), dict):
+        found.append("'payload.custom_details' is invalid (must be an object)")
+    return found
+
+
+def make_pagerduty_app(service: PagerDutyService, faults: Faults | None = None) -> ASGIApp:
+    """The server: POST /v2/enqueue."""
+
+    async def enqueue(request: Request) -> Response:
+        raw = await request.body()
+        body = json.loads(raw) if len(raw) <= PAGERDUTY_BYTES_MAX and _is_json(raw) else None
+        found, service.errors = service.errors or wrong_with(body), []
+        if body is not None and not found and body["routing_key"] != service.routing_key:
+            found = ["Invalid routing key"]
+        if body is None or found:
+            refused = {"status": "invalid event", "message": "Event object is invalid", "errors": found}
+            return JSONResponse(refused, 400)
+        if service.is_too_fast():
+            words = "Requests for this service are arriving too quickly.  Please retry later."
+            return JSONResponse({"status": "throttle exceeded", "message": words}, 429)
+        key = service.apply(body)
+        return JSONResponse({"status": "success", "message": "Event processed", "dedup_key": key}, 202)
+
+    app = Starlette(routes=[Route("/v2/enqueue", enqueue, methods=["POST"])])
     return app if faults is None else faults.wrap(app)

@@ -17,6 +17,7 @@ import alerts
 from alerts.contract import Channel, Receipt
 from rules.alert import Stage
 from simulator.faults import Fault, FaultKind
+from simulator.hooks_api import ROUTING_KEY
 from tests.alerts.build import BENCHES, LIMIT, NOON, PASSWORD, SECRETS, Bench, alert, as_new
 from tests.wire.peers import hangs, peer
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -241,6 +242,36 @@ CASES = [
     Case("webhook", "drops after", _befalls(FaultKind.DROP_AFTER), RetryAt, unknown=True),
     Case("webhook", "another secret", _set("secret", f"whsec_{'QUJD' * 8}"), NotAllowed),
     Case("webhook", "another path", _set("path", "/hooks/elsewhere"), NotAllowed),
+    *(
+        Case("pagerduty", str(status), _befalls(FaultKind.ERROR, status), error)
+        for status, error in {
+            400: Refused,
+            401: NotAllowed,
+            403: NotAllowed,
+            404: NotAllowed,
+            408: RetryAt,
+            413: Refused,
+            500: RetryAt,
+            503: RetryAt,
+        }.items()
+    ),
+    Case("pagerduty", "429", _befalls(_LIMIT), RetryAt, limited=True),
+    Case(
+        "pagerduty",
+        "429 for 30 s",
+        _befalls(_LIMIT, 429, "30"),
+        RetryAt,
+        True,
+        at=NOON + timedelta(seconds=30),
+    ),
+    Case("pagerduty", "throttled", _set("per_minute", 0), RetryAt, limited=True),
+    Case("pagerduty", "504", _befalls(FaultKind.ERROR, 504), RetryAt, unknown=True),
+    Case("pagerduty", "a page", _befalls(FaultKind.HTML), Malformed),
+    Case("pagerduty", "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),
+    Case("pagerduty", "drops after", _befalls(FaultKind.DROP_AFTER), RetryAt, unknown=True),
+    Case("pagerduty", "another key", _set("routing_key", "a" * 32), NotAllowed),
+    Case("pagerduty", "a complaint", _says("'payload.source' is missing or blank"), Refused),
+    Case("pagerduty", "a secret in the answer", _says(f"<!channel> you said {ROUTING_KEY}"), Refused),
     Case("smtp", "451", _set("refusals", ["451 4.7.1 greylisted"]), RetryAt),
     Case("smtp", "550", _set("refusals", ["550 5.7.1 spam"]), Refused),
     Case("smtp", "421 to MAIL", _set("mail_refusals", ["421 4.3.2 closing"]), RetryAt),

@@ -96,6 +96,8 @@ def _look_at(bench: Bench) -> None:
         _look_at_blocks(post.blocks)
     elif bench.kind == "webhook":
         _look_at_links(bench.sink.delivered[-1].body)
+    elif bench.kind == "pagerduty":
+        _look_at_links(bench.sink.enqueued[-1].body)
     else:
         _look_at_mail(bench.sink.mails[-1])
 
