@@ -484,7 +484,7 @@ class AlertsConfig(_Model):
 class RoutingConfig(_Model):
     """The keys that every [channels.NAME] has beside its type's own."""
 
-    type: str = Field(examples=["slack"], description="slack, smtp, pagerduty or webhook.")
+    type: str = Field(examples=["slack"], description="slack, smtp, webhook or pagerduty.")
     stages: list[StageName] = Field(
         default=list(STAGES),
         min_length=1,

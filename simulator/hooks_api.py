@@ -184,20 +184,15 @@ class PagerDutyService:
         self.incidents: list[Incident] = []
         self.enqueued: list[Enqueued] = []
         self.errors: list[str] = []
-        self._seen: list[datetime] = []
 
     def refuse(self, *errors: str) -> None:
         """The next request is refused with these errors."""
         self.errors += errors
 
     def is_too_fast(self) -> bool:
-        """Whether this request is one too many in the last minute; if not, it counts."""
-        now = self.clock.now()
-        self._seen = [at for at in self._seen if at > now - timedelta(minutes=1)]
-        if self.per_minute is not None and len(self._seen) >= self.per_minute:
-            return True
-        self._seen.append(now)
-        return False
+        """Whether as many as are allowed were taken in the last minute."""
+        since = self.clock.now() - timedelta(minutes=1)
+        return self.per_minute is not None and sum(e.at > since for e in self.enqueued) >= self.per_minute
 
     def incident(self, dedup_key: str) -> Incident | None:
         """The one that is open under that key."""

@@ -16,6 +16,7 @@ import pytest
 import alerts
 from alerts.render import render
 from alerts.webhook import build_body, signature
+from monitor.config import RoutingConfig
 from rules.alert import Stage
 from simulator.world import Clock
 from tests.alerts.build import BERLIN, NOON, alert, storm_alert, storm_case
@@ -91,9 +92,14 @@ def test_what_is_to_be_copied_into_the_config_is_right() -> None:
     kinds = []
     for space, snippet in snippets:
         for own in tomllib.loads(dedent(space + snippet))["channels"].values():
-            alerts.load(own["type"]).Settings.model_validate(own)
+            routing = RoutingConfig.model_fields.keys() - {"type"}
+            RoutingConfig.model_validate(
+                {key: own[key] for key in own.keys() & routing} | {"type": own["type"]}
+            )
+            kind = alerts.load(own["type"]).Settings
+            kind.model_validate({key: own[key] for key in own.keys() - routing})
             kinds.append(own["type"])
-    assert sorted(kinds) == ["slack", "slack", "smtp", "webhook"]
+    assert sorted(kinds) == ["pagerduty", "slack", "slack", "smtp", "webhook"]
 
 
 def test_the_webhook_in_the_docs_is_what_is_posted() -> None:
