@@ -36,6 +36,7 @@ VERSION = 1
 WORDS_LENGTH_MAX = 500
 TEXT_LENGTH_MAX = 4000
 TEXT_LINES_MAX = 200
+LIST_LENGTH_MAX = 20
 SECRETS_MAX = 5
 SECRET_BYTES = (24, 64)
 """The specification asks for at least 192 bits of chance, and at most 512."""
@@ -119,7 +120,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return _time(value)
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [_plain(each) for each in value[:LIST_LENGTH_MAX]]
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     return value

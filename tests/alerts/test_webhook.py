@@ -90,7 +90,9 @@ def test_whatever_strangers_write_has_the_published_form() -> None:
 
     holds()
     for nasty in NASTY:
-        words = storm_alert(words=((nasty, 3),), worst=(storm_case(customer=nasty, url=nasty),))
+        words = storm_alert(
+            words=((nasty, 3),) * 99, connectors=(nasty,) * 99, worst=(storm_case(customer=nasty, url=nasty),)
+        )
         VALIDATOR.validate(_body(words))
 
 
