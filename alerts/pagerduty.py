@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.contract import ChannelSurroundings, Receipt
 from alerts.render import NEXT_RESPONSE, RESOLUTION, WORST_TITLE, Rendered, render
-from rules.alert import Alert, CaseFacts, Stage
+from rules.alert import Alert, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.http import HttpClient, Reply, retry_at
 from wire.redact import Redactor, inert
@@ -30,6 +31,8 @@ WORDS_LENGTH_MAX = 300
 ERRORS_MAX = 5
 CLIENT = "Response monitor"
 """What the incident names as where it came from."""
+OURSELVES = "response-monitor"
+"""Source and group of what is said about ourselves."""
 
 _GATEWAYS = (502, 504)
 _PLAIN_KEY = re.compile(r"[!-~]+")
@@ -176,7 +179,7 @@ def _place(alert: Alert) -> tuple[str, str, str]:
         return where or _word(alert.storm.brand), where or "platforms", _word(alert.storm.brand)
     if alert.spike is not None:
         return _word(alert.spike.brand), "complaints", _word(alert.spike.brand)
-    return CLIENT.lower().replace(" ", "-"), "monitor", CLIENT.lower().replace(" ", "-")
+    return OURSELVES, "monitor", OURSELVES
 
 
 def _kind(alert: Alert) -> str:
@@ -184,11 +187,8 @@ def _kind(alert: Alert) -> str:
     if alert.case is None:
         parts = (("storm", alert.storm), ("spike", alert.spike), ("trouble", alert.trouble))
         return next((name for name, part in parts if part is not None), alert.stage.value)
-    return _of_clock(alert.case)
-
-
-def _of_clock(case: CaseFacts) -> str:
-    return {RESOLUTION: "not resolved", NEXT_RESPONSE: "no next response"}.get(case.clock, "no response")
+    kinds = {RESOLUTION: "not resolved", NEXT_RESPONSE: "no next response"}
+    return kinds.get(alert.case.clock, "no response")
 
 
 def _details(alert: Alert, said: Rendered) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _word(text: str) -> str:
 
 class PagerDutyChannel:
     """One integration. What is said later of a subject changes its incident. A receipt's `remote` has its
-    `dedup_key`."""
+    `dedup_key`, and the `subject` that this is made of."""
 
     def __init__(self, settings: Settings, surroundings: ChannelSurroundings) -> None:
         self._settings = settings
@@ -230,15 +230,18 @@ class PagerDutyChannel:
         return True
 
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
-        """Say it. `previous` is not needed: the subject names the incident, at every attempt the same, so
-        that what is said twice makes one incident."""
-        body = build_request(alert, render(alert, self._surroundings.zone))
+        """Say it. The subject names the incident, at every attempt the same, so that what is said twice makes
+        one incident. A case has another id once we see a message of it that came earlier: then its incident
+        stays the one that `previous` was about."""
+        subject = alert.subject if previous is None else previous.remote.get("subject", alert.subject)
+        body = build_request(replace(alert, subject=subject), render(alert, self._surroundings.zone))
         self._enqueue(body, time_limit)
-        return Receipt(self._surroundings.clock(), {"dedup_key": body["dedup_key"]})
+        remote = {"subject": subject, "dedup_key": body["dedup_key"]}
+        return Receipt(self._surroundings.clock(), remote)
 
     def check(self, time_limit: float) -> str:
         """Resolve an incident that nobody has: PagerDuty looks at the key and drops the rest."""
-        key = f"response-monitor-check/{self._surroundings.name}"
+        key = f"{OURSELVES}-check/{self._surroundings.name}"
         self._enqueue({"event_action": Action.RESOLVE.value, "dedup_key": key}, time_limit)
         return f"PagerDuty takes our key at {self._settings.api_url}; nobody was called"
 

@@ -14,7 +14,7 @@ import hmac
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -144,7 +144,7 @@ def _text(text: str | None) -> str | None:
 
 class WebhookChannel:
     """One receiver. Whatever it is told of a subject later brings what it knows up to date, so it hears of
-    moves and of a storm's state, too."""
+    moves and of a storm's state, too. A receipt's `remote` has the `id` and the `subject` that were sent."""
 
     def __init__(self, settings: Settings, surroundings: ChannelSurroundings) -> None:
         self._settings = settings
@@ -160,12 +160,14 @@ class WebhookChannel:
         return True
 
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
-        """Post it. `previous` is not needed: the receiver knows what belongs together by `subject`.
+        """Post it. A case has another id once we see a message of it that came earlier; the receiver knows
+        what belongs together by `subject`, so that this stays as `previous` had it.
 
         The secrets are read anew each time, so that a rotated file needs no restart.
         """
         url, keys = self._url(), self._keys()
-        content = build_body(alert, render(alert, self._surroundings.zone))
+        subject = alert.subject if previous is None else previous.remote.get("subject", alert.subject)
+        content = build_body(replace(alert, subject=subject), render(alert, self._surroundings.zone))
         body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         message_id, timestamp = webhook_id(alert.key), int(self._surroundings.clock().timestamp())
         headers = {
@@ -176,7 +178,7 @@ class WebhookChannel:
         }
         reply = self._client.request("POST", url, headers=headers, content=body, time_limit=time_limit)
         self._look_at(reply, origin(url))
-        return Receipt(self._surroundings.clock(), {"id": message_id})
+        return Receipt(self._surroundings.clock(), {"id": message_id, "subject": subject})
 
     def check(self, time_limit: float) -> str:
         """Look at the URL and the secrets. Any request might set the receiver off, so none is made."""

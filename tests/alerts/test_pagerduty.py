@@ -137,7 +137,19 @@ def test_said_twice_is_one_incident(bench: Bench) -> None:
     receipt = channel.send(alert(Stage.BREACH), None, LIMIT)
     (incident,) = bench.sink.incidents
     assert len(incident.called_at) == 1
-    assert receipt.remote == {"dedup_key": incident.dedup_key} == {"dedup_key": "acme/x/17"}
+    assert incident.dedup_key == receipt.remote["dedup_key"] == "acme/x/17"
+
+
+def test_a_case_that_gets_another_id_keeps_its_incident(bench: Bench) -> None:
+    """A case whose first message we saw late is still resolved when it is answered, for each of its waits."""
+    channel = bench.make()
+    told = channel.send(alert(Stage.BREACH), None, LIMIT)
+    late: dict[str, Any] = {"clock": "resolution", "case_id": "acme/x/9"}
+    told = channel.send(alert(Stage.BREACH, **late), told, LIMIT)
+    told = channel.send(alert(Stage.CLEARED, case_id="acme/x/8"), told, LIMIT)
+    assert [i.status for i in bench.sink.incidents] == ["resolved", "triggered"]
+    channel.send(alert(Stage.CLEARED, clock="resolution", case_id="acme/x/8"), told, LIMIT)
+    assert [i.status for i in bench.sink.incidents] == ["resolved", "resolved"]
 
 
 def test_an_incident_says_what_people_need(bench: Bench) -> None:

@@ -239,7 +239,7 @@ def test_a_retry_has_the_same_id_and_a_new_time(bench: Bench) -> None:
     receipt = channel.send(alert(Stage.BREACH, at=bench.clock.now()), None, LIMIT)
     first, second = bench.sink.delivered
     assert (first.again, second.again) == (False, True)
-    assert receipt.remote == {"id": first.id} == {"id": second.id}
+    assert receipt.remote == {"id": first.id, "subject": "acme/x/17"} and first.id == second.id
     assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) == 3600
 
 
@@ -385,6 +385,17 @@ def test_any_key_makes_an_id_that_a_header_carries(key: str) -> None:
     """No key, whoever had a part in it, can break the request."""
     found = webhook_id(key)
     assert found.isascii() and "." not in found and all("!" <= letter <= "~" for letter in found)
+
+
+def test_what_belongs_together_keeps_its_subject(bench: Bench) -> None:
+    """A case whose first message we saw late has another id since; a ticket of it is still found."""
+    channel = bench.make()
+    told = channel.send(alert(Stage.WARNING), None, LIMIT)
+    told = channel.send(alert(Stage.BREACH, case_id="acme/x/9"), told, LIMIT)
+    channel.send(alert(Stage.CLEARED, case_id="acme/x/8"), told, LIMIT)
+    found = [one.body["data"] for one in bench.sink.delivered]
+    assert [data["subject"] for data in found] == ["acme/x/17"] * 3
+    assert [data["case"]["case_id"] for data in found] == ["acme/x/17", "acme/x/9", "acme/x/8"]
 
 
 def test_a_program_hears_of_moves(bench: Bench) -> None:
