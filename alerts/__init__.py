@@ -10,8 +10,10 @@ import importlib
 from types import ModuleType
 
 REGISTRY: dict[str, str] = {
+    "pagerduty": "alerts.pagerduty",
     "slack": "alerts.slack",
     "smtp": "alerts.smtp",
+    "webhook": "alerts.webhook",
 }
 """Type in the config → module. Each module has `Settings` (a pydantic model) and
 `build(settings, surroundings) -> Channel`."""

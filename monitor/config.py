@@ -425,7 +425,7 @@ class AlertsConfig(Model):
 class RoutingConfig(Model):
     """The keys that every [channels.NAME] has beside its type's own."""
 
-    type: str = Field(examples=["slack"], description="slack or smtp.")
+    type: str = Field(examples=["slack"], description="slack, smtp, webhook or pagerduty.")
     stages: list[StageName] = Field(
         default=list(STAGES),
         min_length=1,

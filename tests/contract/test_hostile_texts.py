@@ -94,6 +94,10 @@ def _look_at(bench: Bench) -> None:
         post = bench.sink.posts[-1]
         assert not re.search("[<>]", post.text)
         _look_at_blocks(post.blocks)
+    elif bench.kind == "webhook":
+        _look_at_links(bench.sink.delivered[-1].body)
+    elif bench.kind == "pagerduty":
+        _look_at_links(bench.sink.enqueued[-1].body)
     else:
         _look_at_mail(bench.sink.mails[-1])
 
@@ -115,6 +119,15 @@ def _look_at_blocks(value: Any) -> None:
         for name, each in value.items():
             if name != "style":
                 _look_at_blocks(each)
+
+
+def _look_at_links(value: Any) -> None:
+    """What is named a link is one of the web, or not there."""
+    for each in value if isinstance(value, list) else []:
+        _look_at_links(each)
+    for name, each in value.items() if isinstance(value, dict) else []:
+        assert name not in ("url", "href") or each is None or re.fullmatch(r"https?://[!-~]+", each)
+        _look_at_links(each)
 
 
 class _Tags(HTMLParser):
