@@ -12,8 +12,10 @@ from types import ModuleType
 REGISTRY: dict[str, str] = {
     "alertmanager": "alerts.alertmanager",
     "apprise": "alerts.apprise",
+    "pagerduty": "alerts.pagerduty",
     "slack": "alerts.slack",
     "smtp": "alerts.smtp",
+    "webhook": "alerts.webhook",
 }
 """Type in the config → module. Each module has `Settings` (a pydantic model) and
 `build(settings, surroundings) -> Channel`."""

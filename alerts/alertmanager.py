@@ -203,7 +203,7 @@ class AlertmanagerChannel:
             "summary": f"{said.mark} {said.headline}",
             "description": said.text[:DESCRIPTION_LENGTH_MAX],
             "stage": alert.stage.value,
-            "key": inert(alert.key),
+            "key": defused(inert(alert.key)),
         }
         if alert.case is not None:
             annotations["case"] = defused(inert(alert.case.case_id))

@@ -136,7 +136,7 @@ def _body(said: Rendered, key: str) -> str:
     text = replace(said, link=None).text.removeprefix(said.headline).strip()
     if said.link is not None:
         text = f"{said.link_text}: {said.link}\n\n{text}"
-    return f"{_cut(text)}\n{inert(key)}"
+    return f"{_cut(text)}\n{defused(inert(key))}"
 
 
 def _cut(text: str) -> str:

@@ -19,6 +19,14 @@ from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Troubl
 from simulator.alertmanager_api import BEARER, Alertmanager, make_alertmanager_app
 from simulator.apprise_api import TOPIC, NoticeBoard, make_notice_app
 from simulator.faults import Faults
+from simulator.hooks_api import (
+    ROUTING_KEY,
+    SIGNING_SECRET,
+    HookSink,
+    PagerDutyService,
+    make_hook_app,
+    make_pagerduty_app,
+)
 from simulator.mail import MailSink
 from simulator.serve import Served
 from simulator.slack_api import TOKEN, SlackWorkspace, make_slack_app
@@ -29,7 +37,15 @@ NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
 PASSWORD = "correct horse battery staple"
 HOOK = "T0HUSH/B0HUSH/hush-hush-hush"
-SECRETS = (TOKEN, PASSWORD, "hush-hush-hush", "B0HUSH", BEARER)
+SECRETS = (
+    TOKEN,
+    PASSWORD,
+    "hush-hush-hush",
+    "B0HUSH",
+    SIGNING_SECRET.removeprefix("whsec_"),
+    ROUTING_KEY,
+    BEARER,
+)
 LIMIT = 10.0
 
 
@@ -217,6 +233,62 @@ def mail_bench(**options: Any) -> Iterator[Bench]:
 
 
 @contextmanager
+def hook_bench() -> Iterator[Bench]:
+    """A receiver of signed webhooks, whose URL is a secret."""
+    clock = FixedClock(NOON)
+    faults = Faults(clock)
+    sink = HookSink(clock, f"/hooks/{HOOK}")
+    made: list[Channel] = []
+    with Served(make_hook_app(sink, faults)) as server, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CARE_SIGNING", SIGNING_SECRET)
+
+        def make(url: str = server.url, **changes: Any) -> Channel:
+            environment.setenv("CARE_HOOK", f"{url}{sink.path}")
+            own = {"url": {"env": "CARE_HOOK"}, "signing_secrets": [{"env": "CARE_SIGNING"}]}
+            settings = {"type": "webhook", **own, **changes}
+            made.append(build_channel("webhook", clock, settings, HttpOptions()))
+            return made[-1]
+
+        def elsewhere(port: int) -> Channel:
+            return make(f"http://127.0.0.1:{port}")
+
+        def received() -> list[Received]:
+            return [Received(one.body["data"]["key"], tuple(strings(one.body))) for one in sink.delivered]
+
+        yield Bench("webhook", clock, make, elsewhere, received, sink, faults)
+        for channel in made:
+            channel.close()
+
+
+@contextmanager
+def pagerduty_bench() -> Iterator[Bench]:
+    """PagerDuty with one service."""
+    clock = FixedClock(NOON)
+    faults = Faults(clock)
+    service = PagerDutyService(clock)
+    made: list[Channel] = []
+    with Served(make_pagerduty_app(service, faults)) as server, pytest.MonkeyPatch.context() as environment:
+
+        def make(url: str = server.url, **changes: Any) -> Channel:
+            environment.setenv("CARE_TOKEN", ROUTING_KEY)
+            settings = {"type": "pagerduty", "routing_key": {"env": "CARE_TOKEN"}, "api_url": url, **changes}
+            made.append(build_channel("pagerduty", clock, settings, HttpOptions()))
+            return made[-1]
+
+        def elsewhere(port: int) -> Channel:
+            return make(f"http://127.0.0.1:{port}")
+
+        def received() -> list[Received]:
+            # What only tries our key tells nobody anything: it has no payload.
+            every = [one.body for one in service.enqueued if "payload" in one.body]
+            return [Received(one["payload"]["custom_details"]["key"], tuple(strings(one))) for one in every]
+
+        yield Bench("pagerduty", clock, make, elsewhere, received, service, faults)
+        for channel in made:
+            channel.close()
+
+
+@contextmanager
 def alertmanager_bench() -> Iterator[Bench]:
     """An Alertmanager that wants a token."""
     clock = FixedClock(NOON)
@@ -291,6 +363,8 @@ BENCHES: dict[str, Callable[[], AbstractContextManager[Bench]]] = {
     "slack webhook": lambda: _slack(webhook=True),
     "slack token": lambda: _slack(webhook=False),
     "smtp": mail_bench,
+    "webhook": hook_bench,
+    "pagerduty": pagerduty_bench,
     "alertmanager": alertmanager_bench,
     "apprise json": lambda: apprise_bench("json"),
     "apprise ntfy": lambda: apprise_bench("ntfy"),
@@ -309,9 +383,17 @@ def as_new(bench: Bench) -> Bench:
         sink.token, sink.hook = TOKEN, HOOK
         while sink.next_error() is not None:
             pass
-    elif isinstance(sink, Alertmanager):
-        for kept in (sink.held, sink.posted, sink.errors):
+    elif isinstance(sink, HookSink):
+        for kept in (sink.delivered, sink.rejected, sink.answers):
             kept.clear()
+        sink.secret, sink.path = SIGNING_SECRET, f"/hooks/{HOOK}"
+    elif isinstance(sink, PagerDutyService):
+        for kept_too in (sink.incidents, sink.enqueued, sink.errors):
+            kept_too.clear()
+        sink.routing_key, sink.per_minute = ROUTING_KEY, None
+    elif isinstance(sink, Alertmanager):
+        for held in (sink.held, sink.posted, sink.errors):
+            held.clear()
         sink.bearer = BEARER
     elif isinstance(sink, NoticeBoard):
         sink.notices.clear()

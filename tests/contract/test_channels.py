@@ -18,6 +18,7 @@ from alerts.contract import Channel, Receipt
 from rules.alert import Stage
 from simulator.alertmanager_api import BEARER
 from simulator.faults import Fault, FaultKind
+from simulator.hooks_api import ROUTING_KEY
 from tests.alerts.build import BENCHES, LIMIT, NOON, PASSWORD, SECRETS, Bench, alert, as_new
 from tests.wire.peers import hangs, peer
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -131,6 +132,10 @@ def _befalls(kind: FaultKind, status: int = 500, wait: str = "") -> Callable[[Be
     return lambda bench: bench.faults.once("/", Fault(kind, status=status, headers=headers))
 
 
+def _answers(status: int, wait: str) -> Callable[[Bench], object]:
+    return lambda bench: bench.sink.answer(status, retry_after=wait)
+
+
 def _set(name: str, value: Any) -> Callable[[Bench], object]:
     return lambda bench: setattr(bench.sink, name, value)
 
@@ -205,6 +210,69 @@ CASES = [
     Case("slack token", "internal_error", _says("internal_error"), RetryAt, unknown=True),
     Case("slack token", "another token", _set("token", "xoxb-of-another-age"), NotAllowed),
     Case("slack webhook", "another hook", _set("hook", "T1/B1/another"), NotAllowed),
+    *(
+        Case("webhook", str(status), _befalls(FaultKind.ERROR, status), error)
+        for status, error in {
+            400: Refused,
+            401: NotAllowed,
+            403: NotAllowed,
+            404: NotAllowed,
+            405: NotAllowed,
+            408: RetryAt,
+            410: NotAllowed,
+            422: Refused,
+            500: RetryAt,
+            503: RetryAt,
+            507: RetryAt,
+        }.items()
+    ),
+    *(
+        Case("webhook", f"{status} for {wait} s", _answers(status, wait), RetryAt, limited=limited, at=at)
+        for status, wait, limited, at in (
+            (429, "30", True, NOON + timedelta(seconds=30)),
+            (429, "31536000", True, NOON + timedelta(hours=1)),
+            (429, "-5", True, NOON),
+            (503, "30", True, NOON + timedelta(seconds=30)),
+            (500, "30", False, NOON + timedelta(seconds=30)),
+        )
+    ),
+    Case("webhook", "429", _befalls(_LIMIT), RetryAt, limited=True),
+    Case("webhook", "502", _befalls(FaultKind.ERROR, 502), RetryAt, unknown=True),
+    Case("webhook", "504", _befalls(FaultKind.ERROR, 504), RetryAt, unknown=True),
+    Case("webhook", "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),
+    Case("webhook", "drops after", _befalls(FaultKind.DROP_AFTER), RetryAt, unknown=True),
+    Case("webhook", "another secret", _set("secret", f"whsec_{'QUJD' * 8}"), NotAllowed),
+    Case("webhook", "another path", _set("path", "/hooks/elsewhere"), NotAllowed),
+    *(
+        Case("pagerduty", str(status), _befalls(FaultKind.ERROR, status), error)
+        for status, error in {
+            400: Refused,
+            401: NotAllowed,
+            403: NotAllowed,
+            404: NotAllowed,
+            408: RetryAt,
+            413: Refused,
+            500: RetryAt,
+            503: RetryAt,
+        }.items()
+    ),
+    Case("pagerduty", "429", _befalls(_LIMIT), RetryAt, limited=True),
+    Case(
+        "pagerduty",
+        "429 for 30 s",
+        _befalls(_LIMIT, 429, "30"),
+        RetryAt,
+        True,
+        at=NOON + timedelta(seconds=30),
+    ),
+    Case("pagerduty", "throttled", _set("per_minute", 0), RetryAt, limited=True),
+    Case("pagerduty", "504", _befalls(FaultKind.ERROR, 504), RetryAt, unknown=True),
+    Case("pagerduty", "a page", _befalls(FaultKind.HTML), Malformed),
+    Case("pagerduty", "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),
+    Case("pagerduty", "drops after", _befalls(FaultKind.DROP_AFTER), RetryAt, unknown=True),
+    Case("pagerduty", "another key", _set("routing_key", "a" * 32), NotAllowed),
+    Case("pagerduty", "a complaint", _says("'payload.source' is missing or blank"), Refused),
+    Case("pagerduty", "a secret in the answer", _says(f"<!channel> you said {ROUTING_KEY}"), Refused),
     *(
         Case("alertmanager", str(status), _befalls(FaultKind.ERROR, status), error)
         for status, error in {

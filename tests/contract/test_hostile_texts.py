@@ -94,16 +94,20 @@ def _look_at(bench: Bench) -> None:
         post = bench.sink.posts[-1]
         assert not re.search("[<>]", post.text)
         _look_at_blocks(post.blocks)
+    elif bench.kind == "webhook":
+        _look_at_links(bench.sink.delivered[-1].body)
+    elif bench.kind == "pagerduty":
+        _look_at_links(bench.sink.enqueued[-1].body)
     elif bench.kind == "alertmanager":
         entry = bench.sink.posted[-1]
         for text in strings(entry["annotations"]) + strings(entry["labels"]):
-            _look_at_chat(text)
+            look_at_chat(text)
         assert re.fullmatch(r"https?://[!-~]+", entry.get("generatorURL", "https://x.example/"))
     elif bench.kind == "apprise":
         notice = bench.sink.notices[-1]
         assert not notice.body.get("attachments") and "attach" not in notice.body
-        _look_at_chat(notice.title)
-        _look_at_chat(notice.message)
+        look_at_chat(notice.title)
+        look_at_chat(notice.message)
     else:
         _look_at_mail(bench.sink.mails[-1])
 
@@ -127,7 +131,16 @@ def _look_at_blocks(value: Any) -> None:
                 _look_at_blocks(each)
 
 
-def _look_at_chat(text: str) -> None:
+def _look_at_links(value: Any) -> None:
+    """What is named a link is one of the web, or not there."""
+    for each in value if isinstance(value, list) else []:
+        _look_at_links(each)
+    for name, each in value.items() if isinstance(value, dict) else []:
+        assert name not in ("url", "href") or each is None or re.fullmatch(r"https?://[!-~]+", each)
+        _look_at_links(each)
+
+
+def look_at_chat(text: str) -> None:
     """No chat program finds a call, a tag, a fence or a link with another name in it."""
     assert not re.search(r"@[^\s\u200b]|<|`|\]\(", text)
     # Where a line begins we quote.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import tomllib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -13,7 +15,14 @@ import pytest
 
 import alerts
 from alerts.render import render
+from alerts.webhook import build_body, signature
+from monitor.config import RoutingConfig
 from rules.alert import Stage
+from rules.match import Match, Traits
+from rules.meaning.contract import Priority
+from rules.message import Kind
+from rules.routes import News, Route, Row, find_routes
+from simulator.world import Clock
 from tests.alerts.build import BERLIN, NOON, alert, storm_alert, storm_case
 from tests.docs.settings_tables import TABLE, with_tables
 
@@ -87,9 +96,61 @@ def test_what_is_to_be_copied_into_the_config_is_right() -> None:
     kinds = []
     for space, snippet in snippets:
         for own in tomllib.loads(dedent(space + snippet))["channels"].values():
-            alerts.load(own["type"]).Settings.model_validate(own)
+            routing = RoutingConfig.model_fields.keys() - {"type"}
+            RoutingConfig.model_validate(
+                {key: own[key] for key in own.keys() & routing} | {"type": own["type"]}
+            )
+            kind = alerts.load(own["type"]).Settings
+            kind.model_validate({key: own[key] for key in own.keys() - routing})
             kinds.append(own["type"])
-    assert sorted(kinds) == ["slack", "slack", "smtp"]
+    assert sorted(kinds) == ["pagerduty", "slack", "slack", "smtp", "webhook"]
+
+
+def test_the_webhook_in_the_docs_is_what_is_posted() -> None:
+    """Who writes a receiver by the example has it right."""
+    shown = re.search(r"```json\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    said = alert(Stage.BREACH, at=NOON + timedelta(minutes=13), url=URL)
+    assert shown is not None and json.loads(shown[1]) == build_body(said, render(said, BERLIN))
+
+
+def test_the_verification_in_the_docs_works() -> None:
+    """What is copied out of the docs takes what is ours, and nothing else."""
+    snippet = re.search(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    assert snippet is not None
+    names: dict[str, Any] = {}
+    exec(snippet[1], names)
+    clock = Clock(datetime(1970, 1, 1, tzinfo=UTC), 1.0, 0.0)  # the snippet looks at the real time
+    at, body = int(clock.now().timestamp()), b'{"a": 1}'
+    for stamp, keys, content, expected in (
+        (at, [b"o" * 24, b"k" * 24], body, True),
+        (at, [b"o" * 24], body, False),
+        (at, [b"k" * 24], body + b" ", False),
+        (at - 600, [b"k" * 24], body, False),
+    ):
+        signed = signature(keys, "id", stamp, body)
+        headers = {"webhook-id": "id", "webhook-timestamp": str(stamp), "webhook-signature": signed}
+        secret = "whsec_" + base64.b64encode(b"k" * 24).decode()
+        assert names["is_ours"](secret, headers, content) is expected
+
+
+def test_the_answer_of_alerts_route_is_the_one_on_the_page() -> None:
+    """Who compares the page with the terminal sees the same lines."""
+    every = frozenset({Stage.WARNING, Stage.BREACH, Stage.CLEARED, Stage.TROUBLE})
+    routes = (
+        Route("care-slack", "#care", every),
+        Route("lead-phone", "webhook of lead-phone", every),
+        Route("ops-mail", "ops@acme.example", frozenset({Stage.TROUBLE})),
+    )
+    rows = (
+        Row("refunds", ("care-slack",), Match(topics=frozenset({"refund"}))),
+        Row("complaints", tuple(r.channel for r in routes), Match(complaint=True)),
+    )
+    case = (True, Kind.POST, True, True, True, Priority.NORMAL, 12, frozenset({"waiting"}))
+    news = News(Stage.BREACH, "acme", "x", traits=Traits("acme", "x", "acme", *case))
+    told = find_routes(routes, rows, news)
+    shown = DOCS.read_text("utf-8")
+    assert [h.route.channel for h in told.heard] == ["care-slack", "lead-phone"]
+    assert "".join(f"         {reason}\n" for reason in told.reasons) in shown
 
 
 def test_slack_is_set_up_in_ten_steps() -> None:
