@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from alerts.contract import ChannelSurroundings, Receipt
-from alerts.render import NEXT_RESPONSE, RESOLUTION, Rendered, render
+from alerts.contract import ChannelSurroundings, Preview, Receipt
+from alerts.render import NEXT_RESPONSE, RESOLUTION, render
 from rules.alert import Alert, Stage
 from wire.durations import Duration
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -43,7 +43,7 @@ _ALERT_NAMES = {NEXT_RESPONSE: "ResponseMonitorUnansweredAgain", RESOLUTION: "Re
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class Way:
     """What a stage does to the alert: it fires, or is over at once. `briefly`: nobody will say that it is
     over, so that it expires soon."""
 
@@ -51,17 +51,17 @@ class _Way:
     briefly: bool = False
 
 
-_WAYS = {
-    Stage.WARNING: _Way(fires=True),
-    Stage.BREACH: _Way(fires=True),
-    Stage.ESCALATED: _Way(fires=True),
-    Stage.MOVED: _Way(fires=True),  # The wait goes on: only its annotations change.
-    Stage.STORM: _Way(fires=True),
-    Stage.SPIKE: _Way(fires=True, briefly=True),
-    Stage.TROUBLE: _Way(fires=True),
-    Stage.TEST: _Way(fires=True, briefly=True),
-    Stage.CLEARED: _Way(fires=False),
-    Stage.CORRECTED: _Way(fires=False),
+WAYS = {
+    Stage.WARNING: Way(fires=True),
+    Stage.BREACH: Way(fires=True),
+    Stage.ESCALATED: Way(fires=True),
+    Stage.MOVED: Way(fires=True),  # The wait goes on: only its annotations change.
+    Stage.STORM: Way(fires=True),
+    Stage.SPIKE: Way(fires=True, briefly=True),
+    Stage.TROUBLE: Way(fires=True),
+    Stage.TEST: Way(fires=True, briefly=True),
+    Stage.CLEARED: Way(fires=False),
+    Stage.CORRECTED: Way(fires=False),
 }
 BRIEFLY = timedelta(minutes=15)
 
@@ -159,13 +159,11 @@ class AlertmanagerChannel:
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
         """Tell every Alertmanager. Trying again is harmless: what has the same labels is the same alert."""
         firing = _firing(previous)
-        way = _way(alert)
         name = _name(alert)
         labels = firing.pop(name, None) or self._labels(alert, name)
-        if way.fires:
+        if _way(alert).fires:
             firing[name] = labels
-        said = render(alert, self._surroundings.zone).guarded(defused, defused_link)
-        entry = self._entry(alert, said, way, labels)
+        entry = self._entry(alert, labels)
         _, errors = self._each("POST", "/api/v2/alerts", [entry], time_limit)
         remote = {"firing": json.dumps(firing, sort_keys=True)}
         if errors:
@@ -177,6 +175,11 @@ class AlertmanagerChannel:
         replies, errors = self._each("GET", "/api/v2/status", None, time_limit)
         found = [f"{place}: {_version(reply)}" for place, reply in replies.items()]
         return inert("; ".join([*found, *(f"{place}: {error}" for place, error in errors.items())]), 1000)
+
+    def preview(self, alert: Alert) -> Preview:
+        """What would be posted, were it the first thing that is said."""
+        entry = self._entry(alert, self._labels(alert, _name(alert)))
+        return Preview("json", json.dumps([entry], indent=2, ensure_ascii=False))
 
     def close(self) -> None:
         """Give back sockets."""
@@ -195,9 +198,10 @@ class AlertmanagerChannel:
         clean = {key: defused(inert(value, LABEL_LENGTH_MAX)) for key, value in labels.items()}
         return {key: value for key, value in clean.items() if value}
 
-    def _entry(self, alert: Alert, said: Rendered, way: _Way, labels: Mapping[str, str]) -> dict[str, Any]:
+    def _entry(self, alert: Alert, labels: Mapping[str, str]) -> dict[str, Any]:
         """The alert as the API takes it. Annotations go on to chat programs whose markup nobody here knows,
         so nothing in them may call or pretend."""
+        said = render(alert, self._surroundings.zone).guarded(defused, defused_link)
         starts = _starts(alert)
         annotations = {
             "summary": f"{said.mark} {said.headline}",
@@ -213,13 +217,14 @@ class AlertmanagerChannel:
             "labels": dict(labels),
             "annotations": annotations,
             "startsAt": _stamp(starts),
-            "endsAt": _stamp(max(starts, self._ends(alert, way))),
+            "endsAt": _stamp(max(starts, self._ends(alert))),
         }
         if said.link is not None and _is_uri(said.link):
             entry["generatorURL"] = said.link
         return entry
 
-    def _ends(self, alert: Alert, way: _Way) -> datetime:
+    def _ends(self, alert: Alert) -> datetime:
+        way = _way(alert)
         if way.fires:
             return alert.at + (BRIEFLY if way.briefly else self._settings.expires_after)
         ended = alert.case.answered_at if alert.case is not None else None
@@ -305,12 +310,12 @@ class AlertmanagerChannel:
         return found
 
 
-def _way(alert: Alert) -> _Way:
-    way = _WAYS.get(alert.stage)
+def _way(alert: Alert) -> Way:
+    way = WAYS.get(alert.stage)
     if way is None:
         raise Refused(f"this channel has no way to say {alert.stage.value!r}")
     over = alert.storm is not None and alert.storm.over_at is not None
-    return _WAYS[Stage.CLEARED] if over else way
+    return WAYS[Stage.CLEARED] if over else way
 
 
 def _name(alert: Alert) -> str:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.contract import ChannelSurroundings, Receipt
+from alerts.contract import ChannelSurroundings, Preview, Receipt
 from alerts.render import Rendered, render
 from rules.alert import Alert, Stage
 from wire.errors import Malformed, NotAllowed, Refused, RetryAt
@@ -37,13 +37,13 @@ JSON_BYTES_MAX = 5600
 Telegram takes 4,096 characters."""
 
 ANSWER_BYTES_MAX = 64 * 1024
-MEMORY_BYTES_MAX = 384 * 1024 * 1024
+MEMORY_BYTES_MAX = 160 * 1024 * 1024
 LOOK_SECONDS = 0.1
 """How often the process' memory is looked at while it is waited for."""
 
 _CHILD = Path(__file__).with_name("apprise_child.py")
 
-_KINDS = {
+KINDS = {
     Stage.WARNING: "warning",
     Stage.BREACH: "failure",
     Stage.CLEARED: "success",
@@ -94,10 +94,7 @@ class AppriseChannel:
 
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
         """Send it as a message of its own."""
-        kind = _kind(alert)
-        said = render(alert, self._surroundings.zone).guarded(defused, defused_link)
-        message = {"title": f"{said.mark} {said.headline}", "body": _body(said, alert.key), "kind": kind}
-        answer = self._ask(message, time_limit)
+        answer = self._ask(self._message(alert), time_limit)
         if answer.get("sent") is not True:
             raise Malformed("no answer of the process that sends over Apprise")
         return Receipt(self._surroundings.clock(), {"service": _service(answer)})
@@ -107,9 +104,21 @@ class AppriseChannel:
         answer = self._ask({}, time_limit)
         return f"{_service(answer)}, over Apprise (the address is understood; --send tries it)"
 
+    def preview(self, alert: Alert) -> Preview:
+        """The message as Apprise is given it; the service makes of it what it can."""
+        return Preview("json", json.dumps(self._message(alert), indent=2, ensure_ascii=False))
+
     def close(self) -> None:
         """End the process."""
         self._process.close()
+
+    def _message(self, alert: Alert) -> dict[str, str]:
+        said = render(alert, self._surroundings.zone).guarded(defused, defused_link)
+        return {
+            "title": f"{said.mark} {said.headline}",
+            "body": _body(said, alert.key),
+            "kind": _kind(alert),
+        }
 
     def _ask(self, message: Mapping[str, str], time_limit: float) -> Mapping[str, Any]:
         try:
@@ -118,16 +127,16 @@ class AppriseChannel:
             raise NotAllowed(str(error)) from None
         answer = self._process.ask({"url": url, "seconds": max(0.1, time_limit), **message}, time_limit)
         if "wrong" in answer:
-            _blame(answer)
+            blame(answer)
         return answer
 
 
 def _kind(alert: Alert) -> str:
-    kind = _KINDS.get(alert.stage)
+    kind = KINDS.get(alert.stage)
     if kind is None:
         raise Refused(f"this channel has no way to say {alert.stage.value!r}")
     over = alert.storm is not None and alert.storm.over_at is not None
-    return _KINDS[Stage.CLEARED] if over else kind
+    return KINDS[Stage.CLEARED] if over else kind
 
 
 def _body(said: Rendered, key: str) -> str:
@@ -153,7 +162,7 @@ def _service(answer: Mapping[str, Any]) -> str:
     return inert(str(answer.get("service", "")), 80) or "a service"
 
 
-def _blame(answer: Mapping[str, Any]) -> None:
+def blame(answer: Mapping[str, Any]) -> None:
     """Raise what the process says is wrong. Its words are ours, so no token can be in them."""
     service = _service(answer)
     match answer["wrong"]:
