@@ -67,7 +67,7 @@ class Settings(BaseModel):
 
     type: Literal["apprise"] = Field(default="apprise", description="This kind of channel.")
     url: Secret = Field(
-        description="Apprise's address of one place, as a secret: discord://…, msteams://…, tgram://…, ntfys://…"
+        description="Apprise's address of one place (discord://…, msteams://…, tgram://…), as a secret."
     )
 
 

@@ -104,8 +104,8 @@ def inert(text: str, length_max: int = 500) -> str:
 
 # What programs for chats take for a call: an at sign before a name. After it goes a space of no width, which
 # is how their own libraries break a mention.
-_CALL = re.compile(r"@(?=\S)")
 _NO_WIDTH = "\u200b"
+_CALL = re.compile(f"@(?=[^\\s{_NO_WIDTH}])")
 _LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "`": "'"})
 
 
