@@ -171,8 +171,11 @@ class AlertmanagerChannel:
         return Receipt(self._surroundings.clock(), remote)
 
     def check(self, time_limit: float) -> str:
-        """Ask each for its status."""
+        """Ask each for its status. One that is down is named; one that does not let us in is a failure."""
         replies, errors = self._each("GET", "/api/v2/status", None, time_limit)
+        for error in errors.values():
+            if isinstance(error, NotAllowed):
+                raise error
         found = [f"{place}: {_version(reply)}" for place, reply in replies.items()]
         return inert("; ".join([*found, *(f"{place}: {error}" for place, error in errors.items())]), 1000)
 

@@ -209,18 +209,19 @@ class _Process:
         """Its answer. Raises RetryAt where there is none within the time limit."""
         bounds = Bounds(time_limit, 0)
         line = json.dumps({**request, "ca_file": str(self._http.ca_file or "")}).encode("ascii") + b"\n"
-        with self._lock:
+        with self._lock, contextlib.ExitStack() as unless_answered:
+            # An answer that comes late must not be taken for that of the next request.
+            unless_answered.callback(self._end)
             running = self._hand_over(line)
             try:
                 answer = json.loads(_read_line(running, bounds))
             except (OSError, ValueError) as error:
-                self._end()
                 why = "no answer that can be read" if isinstance(error, ValueError) else str(error)
                 raise RetryAt(f"sending over Apprise: {why}", accepted_unknown=True) from None
-            if not isinstance(answer, dict):
-                self._end()
-                raise RetryAt("sending over Apprise: the process gave no answer", accepted_unknown=True)
-            return answer
+            unless_answered.pop_all()
+        if not isinstance(answer, dict):
+            raise Malformed("an answer of the process that sends over Apprise that is none")
+        return answer
 
     def close(self) -> None:
         """End it, after what it is sending."""
@@ -235,7 +236,6 @@ class _Process:
             running.stdin.write(line)
             running.stdin.flush()
         except OSError as error:
-            self._end()
             raise RetryAt(f"the process that sends over Apprise does not start{reason(error)}") from None
         return running
 
@@ -276,11 +276,13 @@ def _read_line(running: subprocess.Popen[bytes], bounds: Bounds) -> bytes:
     """One line of its answers. Raises TimeoutError, another OSError, or ValueError."""
     assert running.stdout is not None
     heard = bytearray()
+    poll = select.poll()
+    poll.register(running.stdout, select.POLLIN)
     while not heard.endswith(b"\n"):
         left = bounds.seconds_left()
         if left <= 0:
             raise TimeoutError("no answer in time")
-        if select.select([running.stdout], [], [], min(left, LOOK_SECONDS))[0]:
+        if poll.poll(1000 * min(left, LOOK_SECONDS)):
             data = os.read(running.stdout.fileno(), ANSWER_BYTES_MAX)
             heard += data
             if not data or len(heard) > ANSWER_BYTES_MAX:

@@ -130,8 +130,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     if service is None:
         return {"wrong": "address"}
     answer: dict[str, Any] = {"service": str(service.service_name)[:80], "targets": len(service)}
-    if answer["targets"] > 1:
-        return {**answer, "wrong": "several"}
+    if answer["targets"] != 1:
+        return {**answer, "wrong": "several" if answer["targets"] else "address"}
     if "body" not in request:
         return answer
     sender = apprise.Apprise(asset=service.asset)

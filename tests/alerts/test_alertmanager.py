@@ -261,6 +261,14 @@ def test_one_that_takes_it_is_enough(pair: Pair, fault: Fault, broken: int) -> N
     assert f"{urls[1 - broken]}: Alertmanager 0.25.0" in said
 
 
+def test_a_check_finds_the_one_that_does_not_let_us_in(pair: Pair) -> None:
+    """A token that is wrong on one of several Alertmanagers is found before it matters."""
+    _, faults, urls = pair
+    faults[1].once("/", Fault(FaultKind.ERROR, 401))
+    with pytest.raises(NotAllowed, match=f"{urls[1]} answered 401"):
+        cluster(*urls).check(LIMIT)
+
+
 def test_one_that_hangs_leaves_time_for_the_others(pair: Pair) -> None:
     """A dead Alertmanager at the top of the list does not use up the time of the living ones."""
     managers, _, urls = pair
