@@ -32,9 +32,9 @@ from wire.secret import Secret, SecretMissing
 
 UTF8_BYTES_MAX = 3600
 JSON_BYTES_MAX = 5600
-"""What a body may take, as UTF-8 and as JSON with escapes. ntfy makes an attachment of a message of more than
-4,096 bytes, and Apprise makes one of more than 8,000 bytes of JSON for it; nobody reads those on a telephone.
-Telegram takes 4,096 characters."""
+"""What a link and a body may take, as UTF-8 and as JSON with escapes. ntfy makes an attachment of a message
+of more than 4,096 bytes, and Apprise makes one of more than 8,000 bytes of JSON for it; nobody reads those on
+a telephone. Telegram takes 4,096 characters."""
 
 ANSWER_BYTES_MAX = 64 * 1024
 MEMORY_BYTES_MAX = 160 * 1024 * 1024
@@ -67,7 +67,7 @@ class Settings(BaseModel):
 
     type: Literal["apprise"] = Field(default="apprise", description="This kind of channel.")
     url: Secret = Field(
-        description="Apprise's address of one place (discord://…, msteams://…, tgram://…), as a secret."
+        description="Apprise's address of one place (discord://…, workflows://…, tgram://…), as a secret."
     )
 
 
@@ -116,6 +116,8 @@ class AppriseChannel:
         said = render(alert, self._surroundings.zone).guarded(defused, defused_link)
         return {
             "title": f"{said.mark} {said.headline}",
+            "link": said.link or "",
+            "link_text": said.link_text,
             "body": _body(said, alert.key),
             "kind": _kind(alert),
         }
@@ -140,16 +142,14 @@ def _kind(alert: Alert) -> str:
 
 
 def _body(said: Rendered, key: str) -> str:
-    """The message below its title. Many services cut a long one, so what one can do comes first; the key is
-    last, by which people see that a message came twice."""
+    """The message below its title and its link. The key is last, by which people see that a message came
+    twice."""
     text = replace(said, link=None).text.removeprefix(said.headline).strip()
-    if said.link is not None:
-        text = f"{said.link_text}: {said.link}\n\n{text}"
-    return f"{_cut(text)}\n{defused(inert(key))}"
+    return f"{_cut(text, len(said.link or ''))}\n{defused(inert(key))}"
 
 
-def _cut(text: str) -> str:
-    utf8 = escaped = 0
+def _cut(text: str, taken: int) -> str:
+    utf8 = escaped = taken
     for place, letter in enumerate(text):
         utf8 += len(letter.encode("utf-8", "replace"))
         escaped += len(json.dumps(letter)) - 2

@@ -6,9 +6,10 @@ it is given, which hold tokens, and brings 36 MiB with it: here it can be ended 
 its log, and it is gone with the channel. `alerts/apprise.py` starts it and says what its answers mean.
 
 A request is JSON: `url`, `ca_file`, `seconds` (how long a socket may wait) and, unless the address is only to
-be looked at, `title`, `body` and `kind`. An answer is JSON: `service`, and `sent`; or `wrong`: "missing" (no
-library), "address" (not understood), "several" (`targets`), "status" (`status`, the service's answer),
-"not_sent" (the connection failed), "unknown" (it broke off) or "failed" (`error`).
+be looked at, `title`, `link` (or ""), `link_text`, `body` and `kind`. An answer is JSON: `service`, and
+`sent`; or `wrong`: "missing" (no library), "address" (not understood), "several" (`targets`), "status"
+(`status`, the service's answer), "not_sent" (the connection failed), "unknown" (it broke off) or "failed"
+(`error`).
 """
 
 from __future__ import annotations
@@ -30,39 +31,41 @@ GRACE_SECONDS = 30
 _NOT_SENT = re.compile(
     r"NewConnectionError|ConnectTimeoutError|NameResolutionError|ProxyError|SSLError|SSLCertVerificationError"
 )
-_BROKE_OFF = re.compile(r"Exception|Connection error", re.IGNORECASE)
+# How the plugins begin to tell of a request that got no answer. What a server said stands further on in a
+# line, so that it cannot pretend to have said nothing.
+_BROKE_OFF = re.compile(r"([A-Z][\w./]* ){1,3}Exception\b|A connection error ", re.IGNORECASE)
 _LINES_MAX = 200
 _LINE_LENGTH_MAX = 4000
 
 
 class _Said(logging.Handler):
     """What is logged while a message is sent, which is the only place where a plugin tells why it failed. It
-    is read here and thrown away. urllib3 logs each answer's status; what comes after belongs to the next
-    request."""
+    is read here and thrown away. urllib3 logs each answer's status."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.status: int | None = None
-        self._lines: list[str] = []
+        self._status: int | None = None
+        self._broke_off: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name == "urllib3.connectionpool" and isinstance(record.args, tuple):
+        if record.name == "urllib3.connectionpool":
             # scheme, host, port, method, path, version, status, length
-            if len(record.args) == 8 and isinstance(record.args[6], int):
-                self.status = record.args[6]
-                self._lines.clear()
-        elif len(self._lines) < _LINES_MAX:
+            if isinstance(record.args, tuple) and len(record.args) == 8 and isinstance(record.args[6], int):
+                self._status = record.args[6]
+        else:
             with contextlib.suppress(Exception):
-                self._lines.append(record.getMessage()[:_LINE_LENGTH_MAX])
+                said = record.getMessage()[:_LINE_LENGTH_MAX]
+                if _BROKE_OFF.match(said) and len(self._broke_off) < _LINES_MAX:
+                    self._broke_off.append(said)
 
     @property
     def why(self) -> dict[str, Any]:
         """Why it was not sent, as far as can be told."""
-        if any(_NOT_SENT.search(line) for line in self._lines):
+        if any(_NOT_SENT.search(line) for line in self._broke_off):
             return {"wrong": "not_sent"}
-        if self.status is None or any(_BROKE_OFF.search(line) for line in self._lines):
+        if self._status is None or self._broke_off:
             return {"wrong": "unknown"}
-        return {"wrong": "status", "status": self.status}
+        return {"wrong": "status", "status": self._status}
 
 
 def _trust(ca_file: str) -> None:
@@ -107,9 +110,30 @@ def _open(apprise: Any, request: dict[str, Any]) -> Any:
     service.overflow_mode = apprise.OverflowMode.TRUNCATE
     service.verify_certificate = True
     service.redirects = False
-    service.interpret_emojis = False
     service.socket_connect_timeout = service.socket_read_timeout = request["seconds"]
     return service
+
+
+def _written(apprise: Any, service: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """The title and the body as text. Many services cut a long body, so the link comes first.
+
+    Apprise makes Markdown or HTML of it where a service wants that, and escapes what strangers wrote. In
+    Markdown it escapes links, too, so that nobody can follow them: there ours is written as one.
+    """
+    title, body, link = request["title"], request["body"], request["link"]
+    text = apprise.NotifyFormat.TEXT
+    if not link or service.resolve_format(text) is not apprise.NotifyFormat.MARKDOWN:
+        body = f"{request['link_text']}: {link}\n\n{body}" if link else body
+        return {"title": title, "body": body, "body_format": text}
+    from apprise.conversion import text_to_markdown
+
+    target = link.replace("(", "%28").replace(")", "%29")
+    return {
+        # Where there is no title it becomes a part of the body, as Markdown.
+        "title": title if service.title_maxlen > 0 else text_to_markdown(title),
+        "body": f"[{text_to_markdown(request['link_text'])}]({target})\n\n{text_to_markdown(body)}",
+        "body_format": apprise.NotifyFormat.MARKDOWN,
+    }
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -137,10 +161,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     sender = apprise.Apprise(asset=service.asset)
     sender.add(service)
     sent = sender.notify(
-        body=request["body"],
-        title=request["title"],
-        notify_type=apprise.NotifyType(request["kind"]),
-        body_format=apprise.NotifyFormat.TEXT,
+        notify_type=apprise.NotifyType(request["kind"]), **_written(apprise, service, request)
     )
     return {**answer, "sent": True} if sent else {**answer, **said.why}
 

@@ -210,6 +210,13 @@ def test_a_link_that_alertmanager_would_choke_on_costs_no_alert(bench: Bench) ->
     assert any("%zz" in one.annotations["description"] for one in bench.sink.held.values())
 
 
+def test_a_link_is_one_that_calls_nobody(bench: Bench) -> None:
+    """The post of a customer who calls himself "everyone" can be opened, and calls nobody in a chat."""
+    tell(bench, alert(Stage.BREACH, url="https://m.example/@everyone/1"))
+    assert only(bench).generator_url == only(bench).annotations["link"] == "https://m.example/%40everyone/1"
+    assert "reply: https://m.example/%40everyone/1\n" in only(bench).annotations["description"]
+
+
 def cluster(*urls: str, **settings: Any) -> Channel:
     return build_channel(
         "alertmanager",

@@ -138,17 +138,69 @@ def test_the_message_begins_with_what_one_can_do(bench: Bench) -> None:
     assert notice.body.get("attachments", []) == []
 
 
+def test_a_link_is_one_that_calls_nobody(json_bench: Bench) -> None:
+    """The post of a customer who calls himself "everyone" can be opened, and calls nobody."""
+    url = "https://m.example/@everyone/1"
+    json_bench.make().send(alert(Stage.BREACH, url=url), None, LIMIT)
+    (notice,) = json_bench.sink.notices
+    assert notice.message.startswith("Open on X and reply: https://m.example/%40everyone/1\n")
+
+
 def test_a_long_message_is_cut_and_stays_one(bench: Bench) -> None:
     """10,000 emoji are one message of a size that is shown, not an attachment or a dozen of messages."""
-    hours = tuple("💥" * 300 for _ in range(6))
-    for text in ("💥" * 9000, "ß" * 9000, "\n".join(["a" * 90] * 99)):
+    for text in ("💥" * 9000, "ß" * 9000, "a" * 9000, "\n".join(["a" * 90] * 99)):
         bench.sink.notices.clear()
-        bench.make("?overflow=split").send(
-            alert(Stage.BREACH, text=text, reasons=hours, caveats=hours), None, LIMIT
+        notes = (text[:1] * 300,) * 6
+        long = alert(
+            Stage.BREACH, text=text, reasons=notes, caveats=notes, url="https://x.example/" + "a" * 1900
         )
+        bench.make().send(long, None, LIMIT)
         (notice,) = bench.sink.notices
         assert "They wrote:" in notice.message and len(notice.message.encode()) < 4096
         assert notice.message.rpartition("\n")[2] == alert(Stage.BREACH).key
+
+
+def test_a_service_of_short_messages_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rocket.Chat takes 1,000 letters through Apprise: the beginning arrives, with the link, in one message,
+    though the address asks for several."""
+
+    def takes(line: Line) -> None:
+        line.read_request()
+        line.say(answer(b"{}"))
+
+    with serve(takes) as server:
+        url = f"rocket://{'a' * 24}/{'b' * 40}@127.0.0.1:{server.port}/%23care?overflow=split"
+        with at_address(url, monkeypatch) as channel:
+            channel.send(alert(Stage.BREACH, text="a" * 1200, reasons=("b" * 300,) * 6), None, LIMIT)
+    (request,) = server.requests
+    text = json.loads(request.partition(b"\r\n\r\n")[2])["text"]
+    assert 900 < len(text) <= 1000
+    # It knows Markdown only: what strangers wrote is escaped, and the link can still be pressed.
+    assert text.startswith(
+        "# 🔴 8 min left: @\u200bann\\_b has waited 7 min on X\n"
+        "[Open on X and reply](https://x.example/ann_b/status/17)\n\nWho: @\u200bann\\_b "
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"error": "NotFoundException: NewConnectionError"}', NotAllowed),
+        (b"Socket Exception: A connection error occurred", NotAllowed),
+    ],
+)
+def test_a_server_cannot_pretend_to_be_down(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, error: type[Exception]
+) -> None:
+    """A service that refuses us for good is a dead letter at once, whatever words it uses."""
+
+    def refuses(line: Line) -> None:
+        line.read_request()
+        line.say(answer(body, status="404 Not Found"))
+
+    with serve(refuses) as server, at_address(f"json://127.0.0.1:{server.port}/", monkeypatch) as channel:
+        with pytest.raises(error, match="answered 404"):
+            channel.send(alert(Stage.BREACH), None, LIMIT)
 
 
 @pytest.mark.parametrize("query", ["?format=markdown", "?format=html", "?emojis=yes"])
@@ -158,7 +210,9 @@ def test_no_format_of_the_address_gives_strangers_markup(json_bench: Bench, quer
     json_bench.make(query).send(alert(Stage.BREACH, text=evil), None, LIMIT)
     (notice,) = json_bench.sink.notices
     assert "@everyone" not in notice.message and "<" not in notice.message.replace("<br", "")
-    assert "](http" not in notice.message and "```" not in notice.message and ":fire" in notice.message
+    assert (
+        "](https://evil" not in notice.message and "```" not in notice.message and ":fire" in notice.message
+    )
     assert "49" not in notice.message
 
 
@@ -342,7 +396,8 @@ def test_a_preview_is_what_is_sent(json_bench: Bench) -> None:
     assert json_bench.sink.notices == []
     channel.send(alert(Stage.BREACH), None, LIMIT)
     (notice,) = json_bench.sink.notices
-    assert shown == {"title": notice.title, "body": notice.message, "kind": notice.kind}
+    assert (shown["title"], shown["kind"]) == (notice.title, notice.kind)
+    assert f"{shown['link_text']}: {shown['link']}\n\n{shown['body']}" == notice.message
 
 
 def test_a_check_says_that_it_asked_nobody(bench: Bench) -> None:

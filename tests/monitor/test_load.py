@@ -224,6 +224,13 @@ def test_a_platform_that_we_do_not_have_gets_a_suggestion(tmp_path: Path) -> Non
     ]
 
 
+def test_a_service_that_is_reached_over_another_channel_gets_a_suggestion(tmp_path: Path) -> None:
+    """Whoever writes the name of a chat, or of Prometheus, is told which kind of channel reaches it."""
+    for written, ours in (("discord", "apprise"), ("prometheus", "alertmanager"), ("mail", "smtp")):
+        (said,) = problems(tmp_path, SMALL.replace('type = "slack"', f'type = "{written}"'))
+        assert said.endswith(f"unknown type {written!r}; did you mean {ours!r}?")
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
