@@ -203,6 +203,22 @@ def test_a_server_cannot_pretend_to_be_down(
             channel.send(alert(Stage.BREACH), None, LIMIT)
 
 
+def test_a_service_that_breaks_off_at_the_second_step_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who lets us log in and then goes down has not refused the alert."""
+
+    def lets_in(line: Line) -> None:
+        if b"/login" in line.read_request():
+            line.say(answer(b'{"status": "success", "data": {"authToken": "t", "userId": "u"}}'))
+
+    with serve(lets_in) as server:
+        url = f"rocket://monitor:hush-hush-hush@127.0.0.1:{server.port}/%23care"
+        with at_address(url, monkeypatch) as channel, pytest.raises(RetryAt, match="broke off") as caught:
+            channel.send(alert(Stage.BREACH), None, LIMIT)
+    assert caught.value.accepted_unknown and len(server.requests) > 1
+
+
 @pytest.mark.parametrize("query", ["?format=markdown", "?format=html", "?emojis=yes"])
 def test_no_format_of_the_address_gives_strangers_markup(json_bench: Bench, query: str) -> None:
     """Whatever format the address asks for, a customer's words stay words."""
