@@ -20,10 +20,11 @@ from typing import Any
 
 import re2
 
-LENGTH_MAX = 8_000
+LENGTH_MAX = 5_000
 """Characters of a masked text at most; what is longer is cut, and ends with an ellipsis."""
 
 _ROUNDS_MAX = 4
+_SIGNS = frozenset("@0123456789")  # one of them is in all that can be found
 
 
 class Private(StrEnum):
@@ -72,15 +73,14 @@ def _compile(expression: str) -> Any:
     return re2.compile(expression.encode("utf-8"), options)
 
 
-_WORD = r"[\pL\pM\d]"
 _EMAIL = _compile(
-    rf"[\pL\pM\d.!#$%&'*+=?^_`{{|}}~-]{{1,64}}@(?:{_WORD}[\pL\pM\d-]{{0,62}}\.){{1,6}}(?:xn--[a-z\d-]{{2,20}}|\pL{{2,24}})"
+    r"[\w.!#$%&'*+=?^`{|}~-]{1,64}@(?:[A-Za-z\d][A-Za-z\d-]{0,62}\.){1,6}(?:xn--[a-z\d-]{2,20}|[A-Za-z]{2,24})"
 )
 _IBAN = _compile(r"[A-Za-z]{2}\d{2}[ -]?[A-Za-z\d]")
-_CARD = _compile(r"\d(?:[ .-]?\d){12,}")
+_CARD = _compile(r"\d(?:[ -]?\d){12,}")
 # A number as people write one: groups with at most two separators between them. What it is, is asked then.
 _PHONE = _compile(r"(?:\+|\(\+?)?\d(?:[ ()./-]{0,3}\d){6,}")
-_LINK = _compile(r"(?i)\b(?:https?://|www\.)[^\s<>\"]{1,2000}")
+_LINK = _compile(r"(?i)\b(?:https?://|www\.)[^\s<>\"]+")
 _LINKED_PHONE = _compile(r"(?i)(?:wa\.me/|phone=|tel:)(?:\+|%2b)?\d(?:[-.]?\d){6,14}")
 _DATE = _compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2})?"
@@ -88,12 +88,13 @@ _DATE = _compile(
     r"|\d{1,2}:\d{2}(?::\d{2})?"
 )
 
-_NAME = r"\p{Lu}[\pL\pM\d'’.-]{0,30}"
+_NAME = r"(?:[A-Z][A-Za-z\d'-]{0,30}|St\.)"
 _POSTED = (  # what may follow a street: a flat, a town with its postal code
-    r"(?:,? (?:(?i:flat|apt|apartment|unit|suite|piso|bât|appt)\.? ?|#)[\pL\d]{1,6})?"
+    r"(?:,? (?:(?i:flat|apt|apartment|unit|suite|piso|bat|appt)\.? ?|#)[A-Za-z\d]{1,6})?"
     rf"(?:,?[ \n](?:{_NAME}[, ]{{1,2}}){{0,4}}"
     r"(?:(?i:[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2})|[A-Z]{2},? \d{5}(?:-\d{4})?))?"
-    rf"(?:,?[ \n](?:D-|F-|E-)?\d{{5}},? {_NAME}(?: (?:am|an|a\.|im|sur|de|la|{_NAME})){{0,3}})?"
+    rf"(?:,?[ \n](?:D-|F-|E-)?\d{{5}},? (?:(?:Bad|San|Santa|Le|La|Les|Los|Las|Saint|New) )?{_NAME}"
+    rf"(?: (?:am|an der|im|in der|sur|de la|de|del|la|en) {_NAME})?)?"
 )
 _STREETS_SURE = r"(?i:street|road|rd|avenue|ave|lane|boulevard|blvd|crescent|terrace|highway|parkway|pkwy)"
 _STREETS = (
@@ -103,45 +104,43 @@ _STREETS = (
 _STREETS_MAYBE = (
     r"(?:Drive|Dr|Close|Court|Ct|Way|Place|Pl|Square|Sq|Hill|Park|Row|Walk|Circle|Cir|Trail|Green)"
 )
-_HOUSE = r"(?:(?i:flat|apt|apartment|unit) [\pL\d]{1,5},? )?\d{1,5}[A-Za-z]?(?:[-/]\d{1,5}[A-Za-z]?)?,? "
+_HOUSE = r"(?:(?i:flat|apt|apartment|unit) [A-Za-z\d]{1,5},? )?\d{1,5}[A-Za-z]?(?:[-/]\d{1,5}[A-Za-z]?)?,? "
 _ADDRESSES_EN = (
     _compile(rf"{_HOUSE}(?:[NSEW]\.? )?(?:{_NAME} ){{1,3}}{_STREETS}\b\.?{_POSTED}"),
-    _compile(rf"{_HOUSE}(?:[\pL'’-]{{2,20}} ){{1,2}}{_STREETS_SURE}\b\.?{_POSTED}"),
+    _compile(rf"{_HOUSE}(?:[A-Za-z'-]{{2,20}} ){{1,2}}{_STREETS_SURE}\b\.?{_POSTED}"),
 )
 _ADDRESS_EN_MAYBE = _compile(rf"{_HOUSE}(?:{_NAME} ){{1,3}}{_STREETS_MAYBE}\b\.?{_POSTED}")
 _NUMBER_DE = r"\d{1,4}(?: ?[a-zA-Z]\b)?(?:[-/]\d{1,4}[a-z]?)?"
 _ADDRESSES_DE = (
-    _compile(rf"(?i:[\pL-]{{2,40}}(?:straße|strasse|str\.?))[ ]?{_NUMBER_DE}{_POSTED}"),
+    _compile(rf"(?i:[A-Za-z-]{{2,40}}(?:strasse|str\.?))[ ]?{_NUMBER_DE}{_POSTED}"),
     _compile(
-        r"(?:\p{Lu}[\pL-]{1,30}(?:weg|allee|platz|gasse|ring|damm|ufer|chaussee)"
-        r"|\p{Lu}[\pL-]{1,30}(?:er|-) ?(?:Straße|Strasse|Str\.|Weg|Allee|Platz|Gasse|Ring|Damm|Ufer)"
-        r"|(?:\p{Lu}[\pL-]{1,30}-)+(?:Straße|Str\.|Weg|Allee|Platz))"
+        r"(?:[A-Z][A-Za-z-]{1,30}(?:weg|allee|platz|gasse|ring|damm|ufer|chaussee)"
+        r"|[A-Z][A-Za-z-]{1,30}(?:er|-) ?(?:Strasse|Str\.|Weg|Allee|Platz|Gasse|Ring|Damm|Ufer)"
+        r"|(?:[A-Z][A-Za-z-]{1,30}-)+(?:Strasse|Str\.|Weg|Allee|Platz))"
         rf" {_NUMBER_DE}{_POSTED}"
     ),
     _compile(
-        r"(?:Am|An der|Im|In der|In den|Unter den|Auf dem|Auf der|Zum|Zur) \p{Lu}[\pL-]{1,30}"
+        r"(?:Am|An der|Im|In der|In den|Unter den|Auf dem|Auf der|Zum|Zur) [A-Z][A-Za-z-]{1,30}"
         rf" {_NUMBER_DE},?[ \n](?:D-)?\d{{5}} {_NAME}"
     ),
 )
-_OF_FR = r"(?:(?i:de la|de l['’]|de|du|des|d['’]|la|le|les|l['’]) ?)?"
+_OF_FR = r"(?:(?i:de la|de l'|de|du|des|d'|la|le|les|l') ?)?"
 _NUMBER_FR = r"\d{1,4}(?: ?(?i:bis|ter|quater)\b)?,? "
 _MORE_FR = rf"(?:[ -](?:de|du|des|la|le|les|et|{_NAME})){{0,4}}"
 _ADDRESSES_FR = (
     _compile(
-        rf"{_NUMBER_FR}(?i:rue|avenue|av\.|boulevard|bd\.?|allée|impasse|chemin|quai) {_OF_FR}"
-        rf"[\pL'’-]{{2,30}}{_MORE_FR}{_POSTED}"
+        rf"{_NUMBER_FR}(?i:rue|avenue|av\.|boulevard|bd\.?|allee|impasse|chemin|quai) {_OF_FR}"
+        rf"[A-Za-z'-]{{2,30}}{_MORE_FR}{_POSTED}"
     ),
     _compile(rf"{_NUMBER_FR}(?i:place|cours|route|passage|square) {_OF_FR}{_NAME}{_MORE_FR}{_POSTED}"),
 )
 _OF_ES = r"(?:(?i:de la|de los|de las|del|de|la|los|las) )?"
 _MORE_ES = rf"(?: (?:de|del|la|las|los|y|{_NAME})){{0,4}}"
-_NUMBER_ES = (
-    r",? (?i:n[º°o]\.? ?|núm\.? ?|número )?\d{1,4}(?: ?[A-Za-z]\b)?(?:, ?\d{1,2}[ºª°](?: ?[A-Za-z]\b)?)?"
-)
+_NUMBER_ES = r",? (?i:no\.? ?|num\.? ?|numero )?\d{1,4}(?: ?[A-Za-z]\b)?(?:, ?\d{1,2}[oa](?: ?[A-Za-z]\b)?)?"
 _ADDRESSES_ES = (
-    _compile(rf"(?i:calle|c/|avenida|avda\.?) ?{_OF_ES}[\pL'’·-]{{2,30}}{_MORE_ES}{_NUMBER_ES}{_POSTED}"),
+    _compile(rf"(?i:calle|c/|avenida|avda\.?) ?{_OF_ES}[A-Za-z'-]{{2,30}}{_MORE_ES}{_NUMBER_ES}{_POSTED}"),
     _compile(
-        rf"(?i:plaza|pza\.?|paseo|carrer|camino|ronda|carretera|travesía|av\.) {_OF_ES}{_NAME}{_MORE_ES}"
+        rf"(?i:plaza|pza\.?|paseo|carrer|camino|ronda|carretera|travesia|av\.) {_OF_ES}{_NAME}{_MORE_ES}"
         rf"{_NUMBER_ES}{_POSTED}"
     ),
 )
@@ -152,34 +151,32 @@ _NO_STREET = frozenset(
     a about after an and at by days down each for from hour hours in into is km later min mins miles more my
     of off on or other our per people than that the their this times to up was weeks years your
     a al con desde durante en hace me no para por que se sin sobre un una y
-    à au avec en est et où pour qui sur un une
-    der die das den dem des ein eine einer meiner unserer deiner ganzen ganze nächste nächsten
+    a au avec en est et ou pour qui sur un une
+    der die das den dem des ein eine einer meiner unserer deiner ganzen ganze nachste nachsten
     """.split()
 )
-# "Heimweg 2 Stunden", "calle Mayor 3 días": a number of something is no house's.
+# "Heimweg 2 Stunden", "calle Mayor 3 dias": a number of something is no house's.
 _UNITS = re.compile(
-    r" ?(?:€|\$|£|%|(?:euros?|eur|usd|gbp|uhr|stunden?|tage?n?|minuten?|mal|wochen?|monaten?|jahren?|km|kg|"
+    r" ?(?:\$|%|(?:euros?|eur|usd|gbp|uhr|stunden?|tage?n?|minuten?|mal|wochen?|monaten?|jahren?|km|kg|"
     r"h|hours?|days?|minutes?|times|weeks?|months?|years?|x|pm|am|heures?|jours?|semaines?|mois|fois|ans|"
-    r"d[ií]as?|horas?|minutos?|semanas?|meses|veces|años?|people|personen|personas|personnes)\b)",
+    r"dias?|horas?|minutos?|semanas?|meses|veces|anos?|people|personen|personas|personnes)\b)",
     re.IGNORECASE,
 )
-_LEADS_TO_ADDRESS = re.compile(
-    r"(?:^|[\n:,;]|\b(?:at|to|is|on|in|near|of|address|lives?))[ ]*$", re.IGNORECASE
-)
+_LEADS_TO_ADDRESS = re.compile(r"\b(?:at|to|near|address(?: is|:)?|lives? (?:at|on|in)) *$", re.IGNORECASE)
 _REFERENCE = re.compile(
-    r"(?:#|№|\b(?:order|orders|ref|refs|reference|ticket|case|tracking|invoice|booking|parcel|shipment|"
+    r"(?:#|\b(?:order|orders|ref|refs|reference|ticket|case|tracking|invoice|booking|parcel|shipment|"
     r"customer|account|serial|model|isbn|imei|sku|item|article|claim|policy|contract|flight|gutschein|"
     r"bestell\w*|auftrag\w*|rechnung\w*|sendung\w*|paket\w*|kunden\w*|vertrag\w*|vorgang\w*|"
-    r"commande|facture|colis|suivi|dossier|client|contrat|réservation|"
-    r"pedido|factura|env[ií]o|seguimiento|reserva|cliente|expediente|contrato)\b[ .:#-]*"
-    r"(?:(?:no|nos|nr|num|number|nummer|id|code|is|was|ist|war|lautet|est|es|n[º°]|numéro|número|de|"
-    r"my|mein|meine)\b[ .:#º°-]*){0,3})$",
+    r"commande|facture|colis|suivi|dossier|client|contrat|reservation|"
+    r"pedido|factura|envio|seguimiento|reserva|cliente|expediente|contrato)\b[ .:#-]*"
+    r"(?:(?:no|nos|nr|num|number|nummer|id|code|is|was|ist|war|lautet|est|es|no|numero|numero|de|"
+    r"my|mein|meine)\b[ .:#-]*){0,3})$",
     re.IGNORECASE,
 )
 _CALLS = re.compile(
-    r"\b(?:tel|tél|phone|telephone|call|calls?|ring|text|mobile|cell|whatsapp|sms|fax|handy\w*|telefon\w*|"
-    r"mobil\w*|handynummer|anruf\w*|anrufen|erreichbar|rückruf\w*|téléphone|portable|appel\w*|joignable|"
-    r"teléfono|tel[eé]fonos?|móvil|llam\w+|llámame|number|nummer|numéro|número|reach)\b[^\d\n]{0,24}$",
+    r"\b(?:tel|phone|telephone|call|calls?|ring|text|mobile|cell|whatsapp|sms|fax|handy\w*|telefon\w*|"
+    r"mobil\w*|handynummer|anruf\w*|anrufen|erreichbar|ruckruf\w*|telephone|portable|appel\w*|joignable|"
+    r"telefonos?|movil|llam\w+|llamame|number|nummer|numero|numero|reach)\b[^\d\n]{0,24}$",
     re.IGNORECASE,
 )
 _BEFORE = 48  # bytes that are looked at for such words
@@ -187,19 +184,18 @@ _BEFORE = 48  # bytes that are looked at for such words
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """A text made plain for matching: `data` is UTF-8 with digits, spaces, dashes and letters of other shapes
-    made ASCII, and without what nobody sees; `where` has for each byte, and for the end, the character of the
-    text that it came from."""
+    """A text made plain for matching: `data` is ASCII, without accents and without what nobody sees; `where`
+    has for each byte, and for the end, the character of the text that it came from."""
 
     data: bytes
     where: tuple[int, ...] | range
 
     def before(self, at: int) -> str:
         """The words that lead to a place."""
-        return self.data[max(0, at - _BEFORE) : at].decode("utf-8", "replace")
+        return self.data[max(0, at - _BEFORE) : at].decode("ascii")
 
     def after(self, at: int) -> str:
-        return self.data[at : at + _BEFORE].decode("utf-8", "replace")
+        return self.data[at : at + _BEFORE].decode("ascii")
 
 
 _Span = tuple[int, int]
@@ -209,7 +205,7 @@ def mask(text: str, kinds: Collection[Private] = EVERYTHING, masks: Mapping[Priv
     """The text with what it gives away masked: "mail me at [email]".
 
     Order numbers, @handles, dates, times, prices and links stay. Linear time; masking what was masked changes
-    nothing; at most 8,000 characters; never raises, whatever the text is (lone surrogates stay as they are).
+    nothing; at most 5,000 characters; never raises, whatever the text is (lone surrogates stay as they are).
     `masks` say what stands in place of each kind.
     """
     text = _cut(text)
@@ -222,9 +218,7 @@ def mask(text: str, kinds: Collection[Private] = EVERYTHING, masks: Mapping[Priv
         text = masked
     # What was taken out may let something else be seen for what it is. That it goes on for so long is no
     # accident, and nothing of ours can be found where there are neither digits nor "@".
-    return "".join(
-        "•" if letter == "@" or letter.isnumeric() or _fold(letter) == "@" else letter for letter in text
-    )
+    return "".join("•" if set(_fold(letter)) & _SIGNS else letter for letter in text)
 
 
 def _cut(text: str) -> str:
@@ -252,30 +246,49 @@ def _mask_once(text: str, kinds: Collection[Private], masks: Mapping[Private, st
 
 
 def _make_plain(text: str) -> _Plain:
-    if text.isascii():
+    if text.isascii() and text.isprintable():
         return _Plain(text.encode("ascii"), range(len(text) + 1))
     data, where = bytearray(), []
     for index, letter in enumerate(text):
-        folded = letter if letter.isascii() else _fold(letter)
-        encoded = folded.encode("utf-8")
-        data += encoded
-        where += [index] * len(encoded)
+        folded = letter if letter.isascii() and letter.isprintable() else _fold(letter)
+        data += folded.encode("ascii")
+        where += [index] * len(folded)
     return _Plain(bytes(data), (*where, len(text)))
 
 
+_FOLDED = {
+    **dict.fromkeys("\n\r\v\f\x85\u2028\u2029", "\n"),
+    **dict.fromkeys("’‘ʼ·", "'"),
+    **dict.fromkeys("°º", "o"),
+    "\t": " ",
+    "ß": "ss",
+    "\N{MINUS SIGN}": "-",
+}
+_FOLDED_CATEGORIES = {
+    # What is shown nowhere parts nothing; marks are left out so that "allée" is "allee".
+    **dict.fromkeys(("Cf", "Cc", "Mn", "Me"), ""),
+    "Zs": " ",
+    "Pd": "-",
+    "Sc": "$",
+    "Lu": "X",
+    "Lt": "X",
+    "Ll": "x",
+}
+_FOREIGN = ";"  # parts words: many scripts write none, and a number may stand right beside their letters
+
+
 def _fold(letter: str) -> str:
-    """A letter as it is matched: "＠" is "@", a no-break space is a space, and "٣" is "3"."""
+    """A letter as it is matched, in ASCII: "＠" is "@", "é" is "e", "٣" is "3"."""
+    if letter in _FOLDED:
+        return _FOLDED[letter]
     category = unicodedata.category(letter)
     if category == "Nd":
         return str(unicodedata.decimal(letter))
-    if category in ("Cf", "Cc"):
-        return ""  # it is shown nowhere, so it parts nothing
-    if category == "Cs":
-        return "\N{REPLACEMENT CHARACTER}"
-    if category in ("Zs", "Pd"):
-        return " " if category == "Zs" else "-"
-    compatible = unicodedata.normalize("NFKC", letter)
-    return compatible if len(compatible) == 1 and compatible.isascii() else letter
+    if category not in ("Cf", "Cc", "Zs", "Pd", "Sc"):
+        parts = [one for one in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(one)]
+        if parts and "".join(parts).isascii() and "".join(parts).isprintable():
+            return "".join(parts)
+    return _FOLDED_CATEGORIES.get(category, _FOREIGN)
 
 
 def _find(expression: Any, plain: _Plain, accept: Callable[[int, int], _Span | None]) -> Iterator[_Span]:
@@ -298,7 +311,7 @@ def _stands_alone(data: bytes, start: int, end: int) -> bool:
 
 
 def _goes_on(byte: bytes) -> bool:
-    return byte.isalnum() or byte == b"_" or byte >= b"\x80"
+    return byte.isalnum() or byte == b"_"
 
 
 def _emails(plain: _Plain) -> Iterator[_Span]:
@@ -355,8 +368,8 @@ def _cards(plain: _Plain) -> Iterator[_Span]:
 
 
 def _cards_in(data: bytes, start: int, end: int) -> Iterator[_Span]:
-    """The cards in a run of groups of digits. Expiry dates and the like may stand right beside a card, so that
-    every group may begin and every group end one; sums over all that went before make each look a short one."""
+    """The cards in a run of groups of digits. Expiry dates and the like may stand right beside a card, so
+    that every group may begin and every group end one; sums over all that went before make that cheap."""
     places = [at for at in range(start, end) if data[at : at + 1].isdigit()]
     digits = [data[at] - 48 for at in places]
     doubled = [2 * digit - 9 * (digit > 4) for digit in digits]
@@ -402,11 +415,10 @@ def _dates(plain: _Plain) -> Iterator[_Span]:
 
     def accept(start: int, end: int) -> _Span | None:
         # "01.23.45.67.89" is no date, "06/12/34 …" neither: digits go on.
-        before, after = data[max(0, start - 2) : start], data[end : end + 2]
-        if before[-1:].isdigit() or (before[-1:] in b"-/.+" and before[:1].isdigit()):
+        before, after = data[max(0, start - 1) : start], data[end : end + 2]
+        if before.isdigit() or before in (b"-", b"/", b".", b"+") or after[:1].isdigit():
             return None
-        goes_on = after[:1].isdigit() or (after[:1] in (b"-", b"/", b".") and after[1:].isdigit())
-        return None if goes_on else (start, end)
+        return None if _continues(after) else (start, end)
 
     return _find(_DATE, plain, accept)
 
@@ -425,6 +437,10 @@ _NATIONAL = re.compile(
     r"|[6-9]\d{2}(?P<s>[ .-])\d{3}(?P=s)\d{3}|[6-9]\d{2}(?P<p>[ .-])\d{2}(?P=p)\d{2}(?P=p)\d{2}"  # Spain
     r"|9\d(?P<q>[ .-])\d{3}(?P=q)\d{2}(?P=q)\d{2}"
 )
+_MONEY = re.compile(r" ?(?:\$|%|eur\b|usd\b|gbp\b)", re.IGNORECASE)
+_GROUP = re.compile(rb"\d+")
+_GROUPS_MAX = 8
+_SEPARATORS = b"+ ()./-"
 _ABROAD = re.compile(r"(?:\+|00)[ (]{0,2}[1-9](?:[ ()./-]{0,3}\d){6,14}")
 
 
@@ -437,60 +453,77 @@ def _phones(plain: _Plain) -> Iterator[_Span]:
 
 
 def _phones_in(plain: _Plain, start: int, end: int) -> Iterator[_Span]:
-    """The phone number that a run of digits and separators is, or begins with or ends with a date beside."""
-    data = plain.data
-    # A date beside a number is none of it.
-    for first, last in _pieces(data, start, end):
-        if not _stands_alone(data, first, last) or data[max(0, first - 1) : first] == b"@":
-            continue
-        said = data[first:last].decode("ascii")
-        if said.startswith("(") and ")" not in said:
-            first, said = first + 1, said[1:]
-        if said.count(".") == 1 and re.fullmatch(r"\d+\.\d+", said):
-            continue  # a number with decimals
-        if _is_phone(plain, first, last, said):
-            yield first, last
+    """The phone numbers in a run of groups of digits: it may be one, or hold several and a date beside."""
+    for first, last in _without_dates(plain.data, start, end):
+        groups = [
+            (first + group.start(), first + group.end()) for group in _GROUP.finditer(plain.data[first:last])
+        ]
+        at = 0
+        while at < len(groups):
+            # The longest first; a number has few groups, so that each look is a short one.
+            for count in range(min(_GROUPS_MAX, len(groups) - at), 0, -1):
+                begin, stop = groups[at][0], groups[at + count - 1][1]
+                whole = _is_edge(groups, at - 1) and _is_edge(groups, at + count - 1)
+                if (whole or plain.data[begin : begin + 1] == b"0") and _is_phone(plain, begin, stop):
+                    yield _with_sign(plain.data, begin), stop
+                    at += count
+                    break
+            else:
+                at += 1
 
 
-def _pieces(data: bytes, start: int, end: int) -> Iterator[_Span]:
+def _is_edge(groups: list[_Span], index: int) -> bool:
+    """Whether what stands after this group parts numbers: the run's end, or more than one separator."""
+    return not 0 <= index < len(groups) - 1 or groups[index + 1][0] - groups[index][1] > 1
+
+
+def _with_sign(data: bytes, start: int) -> int:
+    """Where a number begins that may have "+" or "(" before its first digit."""
+    while start > 0 and data[start - 1 : start] in (b"+", b"("):
+        start -= 1
+    return start
+
+
+def _without_dates(data: bytes, start: int, end: int) -> Iterator[_Span]:
     """A run, parted where a date stands in it: "07700 900123 12.03.2026"."""
-    at = start
-    position = start
-    while (match := _DATE.search(data, position)) is not None and match.start() < end:
+    run, at, position = data[start : end + 2], 0, 0
+    while (match := _DATE.search(run, position)) is not None and match.end() <= end - start:
         first, last = match.span()
         position = first + 1
-        alone = not data[max(0, first - 1) : first].isdigit() and not data[last : last + 1].isdigit()
-        beside = data[last : last + 1] in (b"-", b"/", b".") and data[last + 1 : last + 2].isdigit()
-        linked = first > start and data[first - 1 : first] in (b"-", b"/", b".", b"(", b"+")
-        if last > end or not alone or beside or linked or b":" in data[first:last]:
-            continue
-        position = last
-        yield from _trimmed(data, at, first)
-        at = last
-    yield from _trimmed(data, at, end)
+        before, after = run[max(0, first - 1) : first], run[last : last + 2]
+        if before in (b"", b" ") and not after[:1].isdigit() and not _continues(after):
+            yield start + at, start + first
+            at = position = last
+    yield start + at, end
 
 
-def _trimmed(data: bytes, start: int, end: int) -> Iterator[_Span]:
-    while start < end and data[start : start + 1] in (b" ", b")", b".", b"/", b"-"):
-        start += 1
-    while start < end and not data[end - 1 : end].isdigit():
-        end -= 1
-    if end - start >= 7:
-        yield start, end
+def _continues(after: bytes) -> bool:
+    """Whether digits go on behind a separator: "01.23.45.67.89" is no date."""
+    return after[:1] in (b"-", b"/", b".") and after[1:2].isdigit()
 
 
-def _is_phone(plain: _Plain, start: int, end: int, said: str) -> bool:
+def _is_phone(plain: _Plain, digits_start: int, end: int) -> bool:
     """International numbers are what they are; national ones as each country writes them; any other digits
     only where the words before say so. What is called an order's or a parcel's number is one."""
-    digits = sum(map(str.isdigit, said))
-    before = plain.before(start)
-    if _ABROAD.fullmatch(said) and 8 <= digits - 2 * said.startswith("00") <= 15:
-        return said.startswith("+") or not _REFERENCE.search(before)
-    if _REFERENCE.search(before) or re.match(r" ?(?:€|\$|£|%|eur|usd|gbp)", plain.after(end), re.IGNORECASE):
+    data = plain.data
+    start = _with_sign(data, digits_start)
+    digits = len(data[start:end].translate(None, _SEPARATORS))
+    if not 7 <= digits <= 17:
         return False
-    if before.rstrip()[-1:] in ("€", "$", "£"):
+    if not _stands_alone(data, start, end) or data[max(0, start - 1) : start] in (b"@", b"/", b"."):
         return False
-    return bool(_NATIONAL.fullmatch(said)) or (7 <= digits <= 13 and bool(_CALLS.search(before)))
+    if _continues(data[end : end + 2]) and data[end : end + 1] != b"/":
+        return False
+    said, before = data[start:end].decode("ascii"), plain.before(start)
+    if _ABROAD.fullmatch(said.removeprefix("(")) and 8 <= digits - 2 * said.startswith("00") <= 15:
+        return "+" in said or not _REFERENCE.search(before)
+    if not _NATIONAL.fullmatch(said if ")" in said else said.lstrip("(")):
+        # A number with decimals is none, whatever the words before it say.
+        if digits > 13 or "." in said or not _CALLS.search(before):
+            return False
+    elif said.endswith(("000 000", "000.000", "000-000")):
+        return False  # an amount
+    return not (_REFERENCE.search(before) or _MONEY.match(plain.after(end)) or before.rstrip()[-1:] == "$")
 
 
 def _addresses(plain: _Plain) -> Iterator[_Span]:
@@ -503,11 +536,11 @@ def _address(plain: _Plain, start: int, end: int) -> _Span | None:
     data = plain.data
     if not _stands_alone(data, start, end) or data[max(0, start - 1) : start] in (b"@", b"#", b"/"):
         return None
-    said = data[start:end].decode("utf-8", "replace")
+    said = data[start:end].decode("ascii")
     if _REFERENCE.search(plain.before(start)) or (said[-1:].isdigit() and _UNITS.match(plain.after(end))):
         return None
     # Small words are weighed only up to the number or the street's own word, not in the town that follows.
-    words = re.findall(r"[^\W\d_][^\W\d_'’]*", re.split(r"[,\n]", said)[0])
+    words = re.findall(r"\b[A-Za-z][A-Za-z']*", re.split(r"[,\n]", said)[0])
     small = [word for word in words[:4] if word[0].islower()]
     return None if any(word in _NO_STREET for word in small) else (start, end)
 
@@ -517,11 +550,15 @@ def _maybe_address(plain: _Plain, start: int, end: int) -> _Span | None:
     span = _address(plain, start, end)
     if span is None:
         return None
-    said = plain.data[start:end].decode("utf-8", "replace")
-    known = bool(re.search(r"\d", said.split(" ", 1)[-1])) or bool(
-        _LEADS_TO_ADDRESS.search(plain.before(start))
+    said = plain.data[start:end].decode("ascii")
+    before, after = plain.before(start), plain.after(end)
+    ends = re.match(r"[,.;!?\n]|$", after) is not None
+    known = (
+        re.search(r" .*\d", said) is not None  # a flat or a town's code
+        or _LEADS_TO_ADDRESS.search(before) is not None
+        or (ends and re.search(r"(?:^|[\n:,;])[ ]*$", before) is not None)
     )
-    return span if known and not re.match(r"[ -]?thr", plain.after(end), re.IGNORECASE) else None
+    return span if known and not re.match(r"[ -]?thr", after, re.IGNORECASE) else None
 
 
 _FINDERS: tuple[tuple[Private | None, Callable[[_Plain], Iterator[_Span]]], ...] = (
