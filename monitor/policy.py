@@ -15,7 +15,7 @@ from typing import Any
 
 import re2
 
-from monitor.config import ALWAYS, BrandConfig, Config, EscalationConfig
+from monitor.config import ALWAYS, BrandConfig, Config, EscalationConfig, Show
 from rules.alert import Stage
 from rules.case import Case, ClockName
 from rules.decisions import Manner
@@ -31,6 +31,7 @@ from rules.meaning.sentiment import Sentiment, vader
 from rules.message import Kind, Message
 from rules.people import Automation, make_automation
 from rules.policies import FoldPolicy, Policies
+from rules.privacy import EVERYTHING, Private
 from rules.routes import Route
 from rules.storms import SpikePolicy, StormPolicy
 from rules.targets import Target
@@ -71,6 +72,7 @@ class Policy:
     account may be blind before people are told; None: half of the tightest target that its cases can have.
     `steps` are those of escalations; `hours` the calendar outside of which a channel is quiet, by its name;
     `storm` and `spike` are None where they are not watched for. `stored`: its JSON, as kept among the facts.
+    `mask` is what is masked of customers' words on the channels whose `shows` says so (none: all do).
     `look_ups`: the (brand, connector) whose platform can be asked whether a public message still stands.
     `sees_all`: what the store holds is all that there is (a replay), so that no claim waits for a look."""
 
@@ -88,6 +90,8 @@ class Policy:
     hours: Mapping[str, Calendar] = field(default_factory=dict)
     storm: StormPolicy | None = None
     spike: SpikePolicy | None = None
+    mask: frozenset[Private] = EVERYTHING
+    shows: Mapping[str, Show] = field(default_factory=dict)
 
     @property
     def manner(self) -> Manner:
@@ -195,6 +199,8 @@ def make_policy(
         )
         if config.spikes.enabled
         else None,
+        mask=frozenset(config.privacy.mask),
+        shows={name: channel.show for name, channel in config.channels.items()},
     )
 
 
