@@ -136,7 +136,9 @@ _ADDRESSES_FR = (
 )
 _OF_ES = r"(?:(?i:de la|de los|de las|del|de|la|los|las) )?"
 _MORE_ES = rf"(?: (?:de|del|la|las|los|y|{_NAME})){{0,4}}"
-_NUMBER_ES = r",? (?i:no\.? ?|num\.? ?|numero )?\d{1,4}(?: ?[A-Za-z]\b)?(?:, ?\d{1,2}[oa](?: ?[A-Za-z]\b)?)?"
+_NUMBER_ES = (
+    r",? (?i:no\.? ?|num\.? ?|numero )?\d{1,4}(?:[A-Za-z]\b| [A-Z]\b)?(?:, ?\d{1,2}[oa](?: ?[A-Z]\b)?)?"
+)
 _ADDRESSES_ES = (
     _compile(rf"(?i:calle|c/|avenida|avda\.?) ?{_OF_ES}[A-Za-z'-]{{2,30}}{_MORE_ES}{_NUMBER_ES}{_POSTED}"),
     _compile(
@@ -152,7 +154,6 @@ _NO_STREET = frozenset(
     of off on or other our per people than that the their this times to up was weeks years your
     a al con desde durante en hace me no para por que se sin sobre un una y
     a au avec en est et ou pour qui sur un une
-    der die das den dem des ein eine einer meiner unserer deiner ganzen ganze nachste nachsten
     """.split()
 )
 # "Heimweg 2 Stunden", "calle Mayor 3 dias": a number of something is no house's.
@@ -453,28 +454,44 @@ def _phones(plain: _Plain) -> Iterator[_Span]:
 
 
 def _phones_in(plain: _Plain, start: int, end: int) -> Iterator[_Span]:
-    """The phone numbers in a run of groups of digits: it may be one, or hold several and a date beside."""
-    for first, last in _without_dates(plain.data, start, end):
-        groups = [
-            (first + group.start(), first + group.end()) for group in _GROUP.finditer(plain.data[first:last])
-        ]
-        at = 0
+    """The phone numbers in a run of groups of digits: it may be one, or hold several, a time and a date."""
+    data = plain.data
+    for first, last in _without_dates(data, start, end):
+        groups = [(first + group.start(), first + group.end()) for group in _GROUP.finditer(data[first:last])]
+        at, told = 0, 0
         while at < len(groups):
+            begin = groups[at][0]
+            # In the midst of a longer number nothing begins, except behind a phone number or a time.
+            after_time = at == 1 and data[groups[0][0] - 1 : groups[0][0]] == b":"
+            counts = range(min(_GROUPS_MAX, len(groups) - at), 0, -1)
+            if not (
+                _is_edge(groups, at - 1) or after_time or (at == told and data[begin : begin + 1] == b"0")
+            ):
+                counts = range(0)
             # The longest first; a number has few groups, so that each look is a short one.
-            for count in range(min(_GROUPS_MAX, len(groups) - at), 0, -1):
-                begin, stop = groups[at][0], groups[at + count - 1][1]
-                whole = _is_edge(groups, at - 1) and _is_edge(groups, at + count - 1)
-                if (whole or plain.data[begin : begin + 1] == b"0") and _is_phone(plain, begin, stop):
-                    yield _with_sign(plain.data, begin), stop
-                    at += count
-                    break
-            else:
-                at += 1
+            found = (
+                n
+                for n in counts
+                if _ends(groups, at + n - 1, data) and _is_phone(plain, begin, groups[at + n - 1][1])
+            )
+            count = next(found, 0)
+            if count:
+                yield _with_sign(data, begin), groups[at + count - 1][1]
+                told = at + count
+            at += count or 1
 
 
 def _is_edge(groups: list[_Span], index: int) -> bool:
     """Whether what stands after this group parts numbers: the run's end, or more than one separator."""
     return not 0 <= index < len(groups) - 1 or groups[index + 1][0] - groups[index][1] > 1
+
+
+def _ends(groups: list[_Span], index: int, data: bytes) -> bool:
+    """Whether a number may end with this group: what follows is another one, or short ("5 times")."""
+    if _is_edge(groups, index):
+        return True
+    begin, stop = groups[index + 1]
+    return stop - begin <= 2 or data[begin : begin + 1] == b"0"
 
 
 def _with_sign(data: bytes, start: int) -> int:

@@ -117,9 +117,11 @@ def test_an_account_number_with_one_wrong_digit_is_none(country: str) -> None:
 
 
 _TOKENS = st.sampled_from(
-    "07700 900123 4111 1111-1111 @ jane example.com . , / + ( ) DE89 3704 0044 0532 0130 00 12 High Street rue de"
-    " calle c/ Straße str. 10115 Berlin SW1A 1AA # order no \n \u200b \ud800 é ٣ ＠ https:// wa.me/ 01.02.2026 12:30"
-    " [phone] [email] bis Am 5".split(" ")
+    (
+        "07700 900123 4111 1111-1111 @ jane example.com . , / + ( ) DE89 3704 0044 0532 0130 00 12 High"
+        " Street rue de calle c/ Straße str. 10115 Berlin SW1A 1AA # order no \n \u200b \ud800 é ٣ ＠ https://"
+        " wa.me/ 01.02.2026 12:30 [phone] [email] bis Am 5"
+    ).split(" ")
 )
 _HOSTILE = st.one_of(
     st.text(max_size=300), st.lists(_TOKENS, max_size=40).map("".join), st.lists(_TOKENS).map(" ".join)
@@ -171,18 +173,14 @@ def test_words_without_digits_are_never_touched(text: str) -> None:
     ],
 )
 def test_a_hostile_text_costs_no_more_than_its_length(unit: str) -> None:
-    """The work is counted, not timed: twice the text asks at most a little more than twice as many questions
-    of the expressions, and a text beyond the bound no more than one at the bound."""
-    half, whole, beyond = (
-        _searches(unit, length) for length in (LENGTH_MAX // 2, LENGTH_MAX, 40 * LENGTH_MAX)
-    )
-    assert whole <= 2.5 * half + 100
-    assert beyond <= whole + 100
-    assert whole <= 12 * LENGTH_MAX
+    """The work is counted, not timed: for each letter at most so much, whatever stands before and after it;
+    and a text of any length is no more work than one at the bound."""
+    for length in (LENGTH_MAX // 10, LENGTH_MAX // 2, LENGTH_MAX, 40 * LENGTH_MAX):
+        assert _calls(unit, length) <= 40 * min(length, LENGTH_MAX)
 
 
-def _searches(unit: str, length: int) -> int:
-    """How many steps of Python the masking of a text of that length takes, in calls."""
+def _calls(unit: str, length: int) -> int:
+    """How much work the masking of a text of that length is, in calls."""
     import sys
 
     calls = 0
