@@ -433,7 +433,8 @@ def _linked_phones(plain: _Plain) -> Iterator[_Span]:
 
 
 _NATIONAL = re.compile(
-    r"0[1-9](?:[ ()./-]{0,3}\d){7,10}"  # Europe: a nought leads, 9 to 12 digits
+    # Europe: a nought leads 9 to 12 digits; without a separator 10, as order numbers may too.
+    r"0[1-9]\d{8,10}|\(?0[1-9]\d*[ ()./-](?:[ ()./-]{0,3}\d){3,9}"
     r"|(?:1[ .-]?)?\(?[2-9]\d{2}(?:\) ?|[ .-])[2-9]\d{2}[ .-]\d{4}"  # North America
     r"|[6-9]\d{2}(?P<s>[ .-])\d{3}(?P=s)\d{3}|[6-9]\d{2}(?P<p>[ .-])\d{2}(?P=p)\d{2}(?P=p)\d{2}"  # Spain
     r"|9\d(?P<q>[ .-])\d{3}(?P=q)\d{2}(?P=q)\d{2}"
@@ -538,8 +539,10 @@ def _is_phone(plain: _Plain, digits_start: int, end: int) -> bool:
         # A number with decimals is none, whatever the words before it say.
         if digits > 13 or "." in said or not _CALLS.search(before):
             return False
-    elif said.endswith(("000 000", "000.000", "000-000")):
-        return False  # an amount
+    elif said.endswith(("000 000", "000.000", "000-000")) or (
+        said.lstrip("(")[0] == "0" and not 9 <= digits <= 12
+    ):
+        return False  # an amount, or too many digits for a number at home
     return not (_REFERENCE.search(before) or _MONEY.match(plain.after(end)) or before.rstrip()[-1:] == "$")
 
 

@@ -16,6 +16,7 @@ Mail me at jane.doe+shop@example.co.uk please | Mail me at [email] please
 Call 07700 900123 or (020) 7946 0123 | Call [phone] or [phone]
 My mobile is 07700900123, thanks | My mobile is [phone], thanks
 I am on +44 7700 900123 or +44 (0)20 7946 0123. | I am on [phone] or [phone].
+write to (020) 7946 0123 or (030) 1234567 | write to [phone] or [phone]
 Call me back: (402) 555-0134 or 402.555.0134 | Call me back: [phone] or [phone]
 my number is 4025550134 | my number is [phone]
 Ruft an: 030 1234567, 0170/1234567 oder 0049 30 1234567 | Ruft an: [phone], [phone] oder [phone]
@@ -52,7 +53,7 @@ UNTOUCHED = """
 order 402-1234567-1234567, ref 07700900123, ticket no. 2026-000123456
 Bestellnummer 0123456789, Sendung 00340434161094042557, Auftrag Nr. 0301234567
 commande n° 0612345678, suivi 6A12345678901, pedido número 612345678
-tracking 1Z999AA10123456784, ISBN 978-3-16-148410-0
+customer of 012345678, since 0.0123456789 | tracking 1Z999AA10123456784, ISBN 978-3-16-148410-0
 @jane@mastodon.example and @07700900123 say so
 24/7 support, 10:30-11:45, 2026-03-04T12:30, 12/27, 3 x 4 = 12
 £1,299.99, 1.234.567,89 €, 600 000 000 views, $402 555 0134, 0.123456789
