@@ -123,7 +123,7 @@ def _render_case(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> Rendered:
     facts = [("Who", _who(case)), ("Where", _where(case))]
     facts += _waiting(alert, case, zone) if waits else _ended(alert, case, zone)
     if case.text is None:
-        hidden = "the text cannot be shown" if case.public else "private message, text not shown"
+        hidden = "the text is not shown" if case.public else "private message, text not shown"
         facts.append(("They wrote", hidden))
     place = _place(case.connector)
     footer = f"Case {inert(case.case_id, 200)}"

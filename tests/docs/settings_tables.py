@@ -26,6 +26,7 @@ from monitor.config import (
     HeartbeatConfig,
     HttpConfig,
     MonitorConfig,
+    PrivacyConfig,
     RoutingConfig,
     RulesConfig,
     SpikesConfig,
@@ -70,6 +71,7 @@ def models() -> dict[str, type[BaseModel]]:
         "storms": StormsConfig,
         "spikes": SpikesConfig,
         "alerts": AlertsConfig,
+        "privacy": PrivacyConfig,
         "channels.NAME": RoutingConfig,
     }
     own |= {f"brands.NAME.{name}": connectors.load(name).Settings for name in connectors.REGISTRY}
