@@ -31,13 +31,14 @@ _MARKS = {
     Stage.CLEARED: "✅",
     Stage.CORRECTED: "↩️",
     Stage.ESCALATED: "🚨",
+    Stage.MOVED: "✋",
     Stage.STORM: "⛈️",
     Stage.SPIKE: "📈",
     Stage.TROUBLE: "⚠️",
     Stage.TEST: "🧪",
 }
 _UNKNOWN_MARK = "❓"
-_WAITS = (Stage.WARNING, Stage.BREACH, Stage.ESCALATED, Stage.TEST)
+_WAITS = (Stage.WARNING, Stage.BREACH, Stage.ESCALATED, Stage.MOVED, Stage.TEST)
 NEXT_RESPONSE = "next_response"
 RESOLUTION = "resolution"
 
@@ -103,6 +104,19 @@ def calls(alert: Alert) -> bool:
     return alert.stage in (Stage.BREACH, Stage.ESCALATED)
 
 
+def awaits(alert: Alert) -> bool:
+    """Whether it says that a customer waits, so that something can be done about it."""
+    return alert.case is not None and alert.stage in _WAITS and alert.case.outcome is None
+
+
+def story(alert: Alert, zone: ZoneInfo) -> str:
+    """A line for the story of a case that moved: "13:04 taken by @ana". Raises ValueError without a case."""
+    if alert.case is None:
+        raise ValueError(f"alert {alert.key} is about no case")
+    at = alert.case.moved_at or alert.at
+    return f"{_clock_time(at, zone)} {_move(alert.case, zone)}"
+
+
 def render(alert: Alert, zone: ZoneInfo) -> Rendered:
     """Put it into words, with times in that zone. Raises ValueError for an alert about nothing."""
     if alert.case is not None:
@@ -136,7 +150,7 @@ def _render_case(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> Rendered:
         quote=_quote(case.text),
         reasons=_notes(case.reasons) if case.complaint and waits else (),
         caveats=_notes(case.caveats) if waits else (),
-        link=_link(case.url),
+        link=safe_link(case.url),
         link_text=f"Open on {place} and {act}" if waits else f"Open on {place}",
         thread_title=_thread_title(case, unknown=unknown),
         footer=footer,
@@ -167,6 +181,7 @@ def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
     if case.unknown_since is not None and alert.stage is not Stage.TEST:
         said = f"unknown whether answered (blind since {_clock_time(case.unknown_since, zone)})"
         said = f"{_escalated(alert)}, {said}" if alert.stage is Stage.ESCALATED else said
+        said = f"{_move(case, zone)}, {said}" if alert.stage is Stage.MOVED else said
         return f"{_upper(said)}: {wait}{again}"
     match alert.stage:
         case Stage.WARNING:
@@ -178,6 +193,8 @@ def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
             return f"{_upper(standing)}: {wait}"
         case Stage.ESCALATED:
             return f"{_escalated(alert)}, {standing}: {wait}{again}"
+        case Stage.MOVED:
+            return f"{_upper(_move(case, zone))}, {standing}: {wait}"
         case _:
             return f"Test: {wait}"
 
@@ -185,6 +202,18 @@ def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
 def _escalated(alert: Alert) -> str:
     step = inert(alert.step or "", NAME_LENGTH_MAX)
     return f"Escalated to {step}" if step else "Escalated"
+
+
+def _move(case: CaseFacts, zone: ZoneInfo) -> str:
+    """What people did with it last. Where nobody says it, it is what stands in the case."""
+    said = inert(case.moved or "", VALUE_LENGTH_MAX)
+    if not said and case.snoozed_until is not None:
+        said = "snoozed"
+    elif not said and case.assignee:
+        said = f"handed to {_name(case.assignee)}"
+    elif not said:
+        said = f"taken by {_name(case.acknowledged_by)}" if case.acknowledged_by else "open again"
+    return said if case.snoozed_until is None else f"{said} until {_clock_time(case.snoozed_until, zone)}"
 
 
 def _wait(alert: Alert, case: CaseFacts) -> str:
@@ -250,6 +279,8 @@ def _waiting(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> list[tuple[str, s
         facts.append(("Assigned to", _name(case.assignee)))
     if case.acknowledged_by:
         facts.append(("Taken by", _name(case.acknowledged_by)))
+    if case.snoozed_until is not None and case.snoozed_until > alert.at:
+        facts.append(("Snoozed until", _when(case.snoozed_until, zone)))
     return facts
 
 
@@ -348,7 +379,7 @@ def _line(case: StormCase, at: datetime) -> Line:
     if case.due_at is not None:
         late = (at - case.due_at).total_seconds()
         said += f", {say_duration(late)} late" if late >= 0 else f", {say_duration(-late)} left"
-    return Line(f"{said} ({inert(case.case_id, 200)})", _link(case.url), f"Open on {place}")
+    return Line(f"{said} ({inert(case.case_id, 200)})", safe_link(case.url), f"Open on {place}")
 
 
 def _render_spike(alert: Alert, spike: Spike, zone: ZoneInfo) -> Rendered:
@@ -451,7 +482,7 @@ def _quote(text: str | None) -> str | None:
     return quote or "(nothing that can be shown)"
 
 
-def _link(url: str | None) -> str | None:
+def safe_link(url: str | None) -> str | None:
     """A link that is safe to press: of the web, printable, and without spaces or quotes."""
     if url is None or len(url) > LINK_LENGTH_MAX or not url.lower().startswith(("https://", "http://")):
         return None

@@ -18,6 +18,7 @@ class Stage(StrEnum):
     CLEARED = "cleared"  # what was said is over: answered, withdrawn, resolved
     CORRECTED = "corrected"  # what was said proved false: an answer was seen late
     ESCALATED = "escalated"  # a step of an escalation, some time after one of the above
+    MOVED = "moved"  # what was said has moved: taken, handed on, snoozed
     STORM = "storm"  # many cases reached a stage at once: one message, updated, instead of many
     SPIKE = "spike"  # more complaints than usual at this hour, before any target is broken
     TROUBLE = "trouble"  # about ourselves: a connector cannot see, a credential expires
@@ -37,6 +38,9 @@ class CaseFacts:
     the target, `due_at`, `outcome` and `answered_at` are that clock's. `calendar` names the opening hours in
     which the target counts (None: around the clock). `unknown_since`: we have been blind since then, so that
     nobody knows whether it was answered (None: we see).
+
+    `moved` is what people did with it last, in plain words without a time ("taken by @ana", "handed to Bo by
+    @ana"), and `moved_at` when; `snoozed_until` is when its next reminder may come (None: no snooze).
     """
 
     case_id: str
@@ -65,6 +69,9 @@ class CaseFacts:
     clock: str = "first_response"
     unknown_since: datetime | None = None
     calendar: str | None = None
+    moved: str | None = None
+    moved_at: datetime | None = None
+    snoozed_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
