@@ -149,7 +149,7 @@ class SlackChannel:
         line = {
             "text": escape(story(alert, self._surroundings.zone)),
             **PLAIN,
-            "metadata": _metadata(alert, f"{alert.key}/line"),
+            "metadata": _metadata(alert, f"{alert.key}~line"),
             "channel": remote["channel"],
             "thread_ts": remote["ts"],
         }
@@ -161,7 +161,7 @@ class SlackChannel:
     def _update_all(self, alert: Alert, said: Rendered, remote: Mapping[str, str], bounds: Bounds) -> int:
         """Change every message of the subject; how many are still there. The latest first: it is the one that
         people are looking at."""
-        body = self._message(alert, said, block_id=f"{alert.key}/now")
+        body = self._message(alert, said, block_id=f"{alert.key}~now")
         body["metadata"] = _metadata(alert, alert.key)
         changed = 0
         for ts in reversed(_said(remote)):
@@ -178,7 +178,7 @@ class SlackChannel:
         What is new was posted: to raise here would post it again. So a change that fails is let be; the next
         one, at the latest the end, changes this message too.
         """
-        body = self._message(alert, said, block_id=f"{alert.key}/now")
+        body = self._message(alert, said, block_id=f"{alert.key}~now")
         with contextlib.suppress(EdgeError):
             self._call("chat.update", {**body, "channel": remote["channel"], "ts": remote["ts"]}, bounds)
 

@@ -19,6 +19,7 @@ from typing import Any
 from alerts.contract import Asked, CallbackAnswer, ChannelSurroundings, Desk, Hearing, Press
 from alerts.slack.api import SlackApi, reveal
 from alerts.slack.blocks import build_list, escape
+from alerts.slack.line import SocketLine
 from alerts.slack.payloads import (
     SIGNATURE_SECONDS_MAX,
     Call,
@@ -27,7 +28,6 @@ from alerts.slack.payloads import (
     open_callback,
 )
 from alerts.slack.settings import Settings
-from alerts.slack.line import SocketLine
 from wire.errors import EdgeError, Malformed, NotAllowed
 from wire.exchange import Bounds
 from wire.redact import inert

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerts.render import HEADLINE_LENGTH_MAX, QUOTE_LENGTH_MAX, Rendered, render
+from alerts.render import HEADLINE_LENGTH_MAX, QUOTE_LENGTH_MAX, Rendered, awaits, render, story
 from rules.alert import Alert, Stage, Trouble
 from tests.alerts.build import BERLIN, NOON, alert
 
@@ -301,3 +301,52 @@ def test_a_test_says_that_nothing_is_wrong() -> None:
     found = render(Alert("test", "test care", Stage.TEST, NOON, trouble=trouble), BERLIN)
     assert found.headline == "This is a test"
     assert [label for label, _ in found.facts] == ["What"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "headline", "line"),
+    [
+        ({}, "Taken by @ana, 5 min late: @ann_b has waited 20 min on X", "13:13 taken by @ana"),
+        (
+            {"moved": "snoozed by @ana", "snoozed_until": NOON + timedelta(minutes=28)},
+            "Snoozed by @ana until 13:28, 5 min late: @ann_b has waited 20 min on X",
+            "13:13 snoozed by @ana until 13:28",
+        ),
+        (
+            {"moved": None, "assignee": "Bo", "moved_at": NOON + timedelta(minutes=9)},
+            "Handed to Bo, 5 min late: @ann_b has waited 20 min on X",
+            "13:09 handed to Bo",
+        ),
+        (
+            {"moved": None, "acknowledged_by": "@bo"},
+            "Taken by @bo, 5 min late: @ann_b has waited 20 min on X",
+            "13:13 taken by @bo",
+        ),
+        (
+            {"moved": None, "acknowledged_by": None},
+            "Open again, 5 min late: @ann_b has waited 20 min on X",
+            "13:13 open again",
+        ),
+        (
+            {"unknown_since": NOON},
+            "Taken by @ana, unknown whether answered (blind since 13:00): @ann_b wrote on X 20 min ago",
+            "13:13 taken by @ana",
+        ),
+    ],
+)
+def test_what_people_did_is_said_first(changes: dict[str, Any], headline: str, line: str) -> None:
+    """One look tells who has it, or until when it rests, and how the promise stands."""
+    given = alert(Stage.MOVED, at=NOON + timedelta(minutes=13), **changes)
+    assert render(given, BERLIN).headline == headline
+    assert story(given, BERLIN) == line
+    snoozed = dict(render(given, BERLIN).facts).get("Snoozed until")
+    assert snoozed == ("Mon 02 Nov 13:28 CET" if changes.get("snoozed_until") else None)
+
+
+def test_who_waits_is_who_something_can_be_done_for() -> None:
+    """Buttons stand where a customer waits, and nowhere else."""
+    stages = {stage for stage in Stage if awaits(alert(stage))}
+    assert stages == {Stage.WARNING, Stage.BREACH, Stage.ESCALATED, Stage.MOVED}
+    assert not awaits(alert(Stage.MOVED, outcome="resolved by @ana"))
+    with pytest.raises(ValueError, match="about no case"):
+        story(alert(Stage.TROUBLE), BERLIN)
