@@ -442,10 +442,12 @@ def _refuse(workspace: SlackWorkspace, request: Request, method: str) -> str | N
 
 
 async def _body(request: Request) -> dict[str, Any] | None:
-    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+    """What was sent, as JSON or as a form; nothing at all is no argument."""
+    raw = await request.body()
+    if not raw or request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return dict(parse_qsl(raw.decode("utf-8", "replace")))
     try:
-        body = json.loads(await request.body())
+        body = json.loads(raw)
     except ValueError:
         return None
     return body if isinstance(body, dict) else None

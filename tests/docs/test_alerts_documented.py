@@ -13,6 +13,8 @@ import pytest
 
 import alerts
 from alerts.render import render
+from alerts.slack.blocks import DEEDS
+from alerts.slack.payloads import COMMAND
 from rules.alert import Stage
 from tests.alerts.build import BERLIN, NOON, alert, storm_alert, storm_case
 from tests.docs.settings_tables import TABLE, with_tables
@@ -34,6 +36,7 @@ def test_the_example_is_what_is_sent() -> None:
         (Stage.WARNING, 0, 0),
         (Stage.BREACH, 13, 0),
         (Stage.BREACH, 23, 1),
+        (Stage.MOVED, 0, 0),
         (Stage.CLEARED, 15, 0),
         (Stage.CORRECTED, 15, 0),
         (Stage.ESCALATED, 13, 0),
@@ -89,10 +92,26 @@ def test_what_is_to_be_copied_into_the_config_is_right() -> None:
         for own in tomllib.loads(dedent(space + snippet))["channels"].values():
             alerts.load(own["type"]).Settings.model_validate(own)
             kinds.append(own["type"])
-    assert sorted(kinds) == ["slack", "slack", "smtp"]
+    assert sorted(kinds) == ["slack", "slack", "slack", "smtp"]
 
 
 def test_slack_is_set_up_in_ten_steps() -> None:
     """Setting up Slack is a matter of minutes."""
     for part in DOCS.read_text("utf-8").split("\n### ")[1:]:
         assert len(re.findall(r"^\d+\. ", part, re.MULTILINE)) <= 10
+
+
+def test_the_slack_app_may_do_what_we_do_and_no_more() -> None:
+    """The manifest that one pastes has our command and buttons, over Socket Mode, and no scope to read."""
+    manifest = (DOCS.parent / "slack-app.yaml").read_text("utf-8")
+    scopes = re.findall(r"^ +- (\w+:?\w*)(?: #.*)?$", manifest, re.MULTILINE)
+    assert scopes == ["chat:write", "commands"]
+    assert re.findall(r"command: (\S+)", manifest) == [COMMAND]
+    assert "interactivity:\n    is_enabled: true\n" in manifest and "socket_mode_enabled: true\n" in manifest
+
+
+def test_every_button_is_explained() -> None:
+    """Whoever presses can look up what it does."""
+    text = DOCS.read_text("utf-8")
+    for _, _, label in DEEDS.values():
+        assert f"*{label}*" in text
