@@ -40,6 +40,21 @@ class ChannelSurroundings:
     clock: Callable[[], datetime]
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a channel would send, to be looked at: `kind` is "json" or "html"."""
+
+    kind: str
+    text: str
+
+
+@runtime_checkable
+class Previewing(Protocol):
+    """What a channel may offer beside its contract: the alert as its medium takes it, and nothing is sent."""
+
+    def preview(self, alert: Alert) -> Preview: ...
+
+
 class Channel(Protocol):
     """One way to tell people. `recipient` names whom it reaches, label-safe and without secrets
     ("#care", "care@acme.example"). `updates` tells whether what was sent can be changed later."""

@@ -30,8 +30,8 @@ _MARKS = {
     Stage.BREACH: "🔴",
     Stage.CLEARED: "✅",
     Stage.CORRECTED: "↩️",
-    Stage.ESCALATED: "🚨",
     Stage.MOVED: "✋",
+    Stage.ESCALATED: "🚨",
     Stage.STORM: "⛈️",
     Stage.SPIKE: "📈",
     Stage.TROUBLE: "⚠️",
@@ -113,8 +113,7 @@ def story(alert: Alert, zone: ZoneInfo) -> str:
     """A line for the story of a case that moved: "13:04 taken by @ana". Raises ValueError without a case."""
     if alert.case is None:
         raise ValueError(f"alert {alert.key} is about no case")
-    at = alert.case.moved_at or alert.at
-    return f"{_clock_time(at, zone)} {_move(alert.case, zone)}"
+    return f"{_clock_time(alert.at, zone)} {_moved(alert.case, zone)}"
 
 
 def render(alert: Alert, zone: ZoneInfo) -> Rendered:
@@ -178,10 +177,11 @@ def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
         if case.clock == RESOLUTION:
             return f"Correction: {who} on {place}: {case.outcome or 'it was over, which we saw late'}"
         return f"Correction: {who} on {place} had an answer: {case.outcome or 'we saw it late'}"
+    if alert.stage is Stage.MOVED:
+        return f"{_upper(_moved(case, zone))}: {wait}"
     if case.unknown_since is not None and alert.stage is not Stage.TEST:
         said = f"unknown whether answered (blind since {_clock_time(case.unknown_since, zone)})"
         said = f"{_escalated(alert)}, {said}" if alert.stage is Stage.ESCALATED else said
-        said = f"{_move(case, zone)}, {said}" if alert.stage is Stage.MOVED else said
         return f"{_upper(said)}: {wait}{again}"
     match alert.stage:
         case Stage.WARNING:
@@ -193,27 +193,29 @@ def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
             return f"{_upper(standing)}: {wait}"
         case Stage.ESCALATED:
             return f"{_escalated(alert)}, {standing}: {wait}{again}"
-        case Stage.MOVED:
-            return f"{_upper(_move(case, zone))}, {standing}: {wait}"
         case _:
             return f"Test: {wait}"
+
+
+def _moved(case: CaseFacts, zone: ZoneInfo) -> str:
+    """What an operator said of a wait that goes on."""
+    by = f" by {_name(case.moved_by)}" if case.moved_by else ""
+    match case.moved:
+        case "ack":
+            return f"taken{by}"
+        case "assign":
+            return f"given to {_name(case.assignee or '')}{by}"
+        case "snooze" if case.snoozed_until is not None:
+            return f"snoozed until {_clock_time(case.snoozed_until, zone)}{by}"
+        case "not_complaint":
+            return f"no complaint{f', says {_name(case.moved_by)}' if case.moved_by else ''}"
+        case _:
+            return "changed"
 
 
 def _escalated(alert: Alert) -> str:
     step = inert(alert.step or "", NAME_LENGTH_MAX)
     return f"Escalated to {step}" if step else "Escalated"
-
-
-def _move(case: CaseFacts, zone: ZoneInfo) -> str:
-    """What people did with it last. Where nobody says it, it is what stands in the case."""
-    said = inert(case.moved or "", VALUE_LENGTH_MAX)
-    if not said and case.snoozed_until is not None:
-        said = "snoozed"
-    elif not said and case.assignee:
-        said = f"handed to {_name(case.assignee)}"
-    elif not said:
-        said = f"taken by {_name(case.acknowledged_by)}" if case.acknowledged_by else "open again"
-    return said if case.snoozed_until is None else f"{said} until {_clock_time(case.snoozed_until, zone)}"
 
 
 def _wait(alert: Alert, case: CaseFacts) -> str:
@@ -280,7 +282,7 @@ def _waiting(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> list[tuple[str, s
     if case.acknowledged_by:
         facts.append(("Taken by", _name(case.acknowledged_by)))
     if case.snoozed_until is not None and case.snoozed_until > alert.at:
-        facts.append(("Snoozed until", _when(case.snoozed_until, zone)))
+        facts.append(("Alerts", f"hidden until {_when(case.snoozed_until, zone)}"))
     return facts
 
 
@@ -358,7 +360,7 @@ def _render_storm(alert: Alert, storm: Storm, zone: ZoneInfo) -> Rendered:
         facts=tuple(facts),
         quote=None,
         reasons=(),
-        caveats=(),
+        caveats=_notes(storm.caveats),
         link=None,
         link_text="",
         thread_title=f"Storm at {brand}, {_when(storm.since, zone)}",

@@ -43,6 +43,7 @@ class Word(StrEnum):
     ANSWERED = "answered"
     SNOOZE = "snooze"
     ASSIGN = "assign"
+    NOT_COMPLAINT = "not_complaint"
 
 
 CLOSING_WORDS = {
@@ -50,6 +51,10 @@ CLOSING_WORDS = {
     Word.IGNORE: Status.IGNORED,
     Word.ANSWERED: Status.ANSWERED_ELSEWHERE,
 }
+"""The words that end a wait, and how."""
+
+MOVING_WORDS = frozenset({Word.ACK, Word.ASSIGN, Word.SNOOZE, Word.NOT_COMPLAINT})
+"""The words after which the customer waits on, and what people were told of it reads otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +196,8 @@ class Case:
     when silence will have ended the case; None while somebody waits. `quiet`: it began before the
     first run and is never alerted on. `historic`: it began before the first run, and is outside the
     counters. `first_resolution_seconds` and `full_resolution_seconds` run to the first and to the last time
-    that it was resolved, less the pauses that its target allows.
+    that it was resolved, less the pauses that its target allows. `moved` is the latest of the MOVING_WORDS
+    that was said of the present wait.
     """
 
     id: str
@@ -233,6 +239,7 @@ class Case:
     acknowledged_by: str | None = None
     assignee: str | None = None
     snoozed_until: datetime | None = None
+    moved: Action | None = None
 
     @property
     def latest(self) -> Clock:

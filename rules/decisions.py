@@ -138,7 +138,7 @@ def decide(
     muted: str | None = None,
 ) -> Decision:
     """What this case is owed now. `muted` is why its author or words are muted, if they are."""
-    over = tuple(_ended(case, said, now))
+    over = (*_ended(case, said, now), *_moved(case, said, now))
     running = [c for c in running_clocks(case, now) if c.due_at is not None]
     why_not = _why_silent(case, running, muted, said)
     if why_not is not None:
@@ -194,7 +194,7 @@ def _decide_clock(
     calendar = manner.calendar(case, clock.calendar)
     stages = [
         replace(o, round=round, wait_at=clock.started_at)
-        for o in _stages(case, clock, calendar, manner.steps)
+        for o in stages_of(case, clock, calendar, manner.steps)
     ]
     ahead = min((o.moment for o in stages if o.moment > now), default=None)
     owed = list(_latest([o for o in stages if o.moment <= now], heard))
@@ -255,6 +255,10 @@ def superseded(
     owed = row.owed
     clock = clock_of(case, owed)
     runs = clock is not None and clock in running_clocks(case, now)
+    if owed.stage is Stage.MOVED:
+        if not runs:
+            return f"the case is {case.status.replace('_', ' ')}"
+        return None if told_before else "nothing had been said that has moved"
     if owed.stage in ENDS:
         if not told_before:
             return "nothing had been said that it could clear"
@@ -276,8 +280,8 @@ def superseded(
     return None
 
 
-def _stages(case: Case, clock: Clock, calendar: Calendar | None, steps: Sequence[Step]) -> list[Owed]:
-    """All the stages of a clock, those of each track ascending."""
+def stages_of(case: Case, clock: Clock, calendar: Calendar | None, steps: Sequence[Step]) -> list[Owed]:
+    """All the stages of a clock, those that have passed too, each track ascending."""
     if clock.due_at is None:
         return []
     about = (clock.cycle, clock.name)
@@ -382,6 +386,27 @@ def _end(case: Case, clock: Clock | None, claims: Sequence[Said], ends: Sequence
         max(s.owed.round for s in claims),
         wait_at=latest.wait_at if clock is None else clock.started_at,
     )
+
+
+def _moved(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
+    """What is owed to those who were told of a wait, when an operator spoke of it since: how it stands."""
+    move = case.moved
+    if move is None:
+        return
+    for clock in running_clocks(case, now):
+        mine = [s for s in said if clock_of(case, s.owed) == clock]
+        told = [s for s in mine if s.stage in CLAIMS and s.told and (s.at or s.owed.moment) <= move.at]
+        before = [s for s in mine if s.stage is Stage.MOVED]
+        if told and not any(s.owed.moment >= move.at for s in before):
+            yield Owed(
+                Stage.MOVED,
+                clock.cycle,
+                max((s.owed.repeat + 1 for s in before), default=0),
+                move.at,
+                clock.name,
+                told[-1].owed.round,
+                wait_at=clock.started_at,
+            )
 
 
 @dataclass(frozen=True, slots=True)

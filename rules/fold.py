@@ -11,12 +11,13 @@ comes, since silence alone happens without anything being written. Until then `C
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from rules.case import CLOSING_WORDS, Action, Case, Part, Place, Reply, Status, Word
+from rules.case import CLOSING_WORDS, MOVING_WORDS, Action, Case, Part, Place, Reply, Status, Word
 from rules.clocks import Held, make_clocks, make_resolution, promised, resolution_seconds
+from rules.match import Traits
 from rules.meaning.contract import Priority, Verdict
 from rules.message import MessageKey
 from rules.people import too_quick
@@ -26,7 +27,6 @@ from rules.targets import (
     PRIORITY_ORDER,
     Choice,
     Target,
-    Traits,
     choose,
     explain,
 )
@@ -135,8 +135,6 @@ class _Segment:
         last_at = self.last_at
         if self.over or last_at is None:
             return self.over
-        if self.unanswered and not self.closing:
-            return False
         said = [a for a in self.closing if a.at < then]
         quiet_from = [last_at, *(a.at for a in said if a.at > last_at)]
         return any(
@@ -179,7 +177,6 @@ class _Cut:
     def __init__(self, place: Place, actions: Sequence[Action], policies: Policies) -> None:
         self.segments: list[_Segment] = []
         self._place = place
-        self._actions = actions
         self._policies = policies
         self._current: dict[str, _Segment] = {}
         self._public: set[str] = set()
@@ -260,6 +257,44 @@ def _said_of(segment: _Segment, actions: Sequence[Action]) -> list[Action]:
     return sorted((a for a in actions if a.message_id in ids), key=lambda a: (a.at, a.word, a.who))
 
 
+def _hold_as_said(
+    place: Place, inbound: Sequence[Part], waits: Sequence[Wait], said: Sequence[Action], policies: Policies
+) -> tuple[list[Held], Traits, Sequence[Part]]:
+    """`_hold`, after what operators said: a wait that went on when somebody said that it is no complaint is
+    held to what is promised to others; one that was over keeps its target. With the messages as judged."""
+    held, traits = _hold(place, inbound, waits, policies)
+    labels = [a for a in said if a.word is Word.NOT_COMPLAINT]
+    if not labels:
+        return held, traits, inbound
+    calm = [_calmed(p, labels) for p in inbound]
+    anew, calm_traits = _hold(place, calm, waits, policies)
+    over = [w.stopped_at is not None and w.stopped_at <= labels[0].at for w in waits]
+    mixed = [h if is_over else a for h, a, is_over in zip(held, anew, over, strict=True)]
+    return (mixed, traits, inbound) if over[-1] else (mixed, calm_traits, calm)
+
+
+def _calmed(part: Part, labels: Sequence[Action]) -> Part:
+    """The message, as no complaint where it had been seen when somebody said so. The word counts like an edit
+    at its time, so that it makes nobody late in the past."""
+    verdict = part.verdict
+    label = next((a for a in labels if a.covers(part)), None)
+    if label is None or verdict is None or not verdict.is_complaint:
+        return part
+    calm = replace(
+        verdict,
+        complaint=0.0,
+        is_complaint=False,
+        priority=min(verdict.priority, Priority.NORMAL, key=PRIORITY_ORDER.__getitem__),
+        reasons=(f"{label.who} says that it is no complaint",),
+    )
+    return replace(
+        part,
+        verdict=calm,
+        first_verdict=part.first_verdict or verdict,
+        edited_at=max(label.at, part.edited_at or label.at),
+    )
+
+
 def _hold(
     place: Place, inbound: Sequence[Part], waits: Sequence[Wait], policies: Policies
 ) -> tuple[list[Held], Traits]:
@@ -315,13 +350,12 @@ def _tightened(wait: Wait, traits: Traits, policies: Policies) -> Iterator[datet
 
 
 def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Policies) -> Made:
-    inbound = segment.inbound
-    first, last = inbound[0], inbound[-1]
+    first, last = segment.inbound[0], segment.inbound[-1]
     threads = tuple((thread or place.conversation, at) for thread, at in segment.threads)
     if segment.thread:
         place = Place(place.brand, place.connector, segment.thread, place.customer)
-    story = tell(inbound, segment.replies, said)
-    held, traits = _hold(place, inbound, story.waits, policies)
+    story = tell(segment.inbound, segment.replies, said)
+    held, traits, inbound = _hold_as_said(place, segment.inbound, story.waits, said, policies)
     status, current = story.status, held[-1]
     if status is Status.WAITING and current.target is None and not traits.needs_reply:
         status = Status.NOT_NEEDED
@@ -331,6 +365,7 @@ def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Pol
     verdicts = [p.verdict for p in inbound if p.verdict is not None]
     worst = max(verdicts, key=lambda v: v.complaint, default=None)
     acknowledgements = [a for a in said if a.word is Word.ACK and a.covers(wait.messages[0])]
+    moves = [a for a in said if a.word in MOVING_WORDS and a.covers(wait.messages[0])]
     snoozes = [a.until for a in said if a.word is Word.SNOOZE and a.until is not None]
     answer = story.first_response
     first_sum, full_sum = resolution_seconds(story, current)
@@ -376,6 +411,7 @@ def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Pol
         acknowledged_by=acknowledgements[-1].who if acknowledgements else None,
         assignee=next((a.note for a in reversed(said) if a.word is Word.ASSIGN), None),
         snoozed_until=snoozes[-1] if snoozes else None,
+        moved=moves[-1] if moves else None,
     )
     return Made(case, frozenset(p.id for p in inbound), threads)
 
@@ -417,8 +453,10 @@ def explain_clocks(
         cut.add(part)
     choices = {}
     for segment in cut.segments:
-        story = tell(segment.inbound, segment.replies, _said_of(segment, actions))
+        said = _said_of(segment, actions)
+        story = tell(segment.inbound, segment.replies, said)
         id = str(MessageKey(place.brand, place.connector, segment.inbound[0].id))
-        for cycle, held in enumerate(_hold(place, segment.inbound, story.waits, policies)[0]):
+        held_to, _, _ = _hold_as_said(place, segment.inbound, story.waits, said, policies)
+        for cycle, held in enumerate(held_to):
             choices[id, cycle] = explain(held.policy.targets, held.traits)
     return choices

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from alerts.contract import Deed, WaitingLine
 from alerts.render import WORST_TITLE, Line, Rendered, awaits, calls, safe_link
+from alerts.slack.settings import ON_CALL, USER_ID
 from rules.alert import Alert
 from wire.redact import inert
 
@@ -48,6 +49,15 @@ def escape(text: str) -> str:
     Source: Slack's "Formatting text for app surfaces", escaping text.
     """
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def called(alert: Alert, mention: str | None) -> str | None:
+    """Whom an alert calls, in Slack's form: the channel's own mention, and the people whom it concerns by
+    name. Their ids are the config's."""
+    facts = alert.case or alert.storm
+    ids = [f"<@{id}>" for id in (facts.calls if facts is not None else ()) if USER_ID.fullmatch(id)]
+    own = [] if mention in (None, ON_CALL, *ids) else [mention]
+    return " ".join([m for m in own if m is not None] + ids) or None
 
 
 def build_blocks(

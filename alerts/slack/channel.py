@@ -9,13 +9,14 @@ these messages itself says so. A storm is one message that is kept up to date.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from alerts.contract import ChannelSurroundings, Desk, Listener, Receipt
+from alerts.contract import ChannelSurroundings, Desk, Listener, Preview, Receipt
 from alerts.render import Rendered, render, story
 from alerts.slack.api import PLAIN, Gone, SlackApi, reveal
-from alerts.slack.blocks import build_blocks, escape
+from alerts.slack.blocks import build_blocks, called, escape
 from alerts.slack.settings import Settings
 from rules.alert import Alert, Stage
 from wire.errors import EdgeError, Refused
@@ -76,6 +77,12 @@ class SlackChannel:
         self._refresh_first(alert, said, remote, bounds)
         return receipt
 
+    def preview(self, alert: Alert) -> Preview:
+        """Its Block Kit, which Slack's Block Kit Builder shows as people would see it."""
+        said = render(alert, self._surroundings.zone)
+        blocks = self._message(alert, said)["blocks"]
+        return Preview("json", json.dumps({"blocks": blocks}, indent=2, ensure_ascii=False))
+
     def listen(self, desk: Desk) -> Listener | None:
         """An ear for buttons and /waiting; None with neither app_token nor signing_secret."""
         if not self._settings.hears:
@@ -106,7 +113,7 @@ class SlackChannel:
 
     def _message(self, alert: Alert, said: Rendered, *, block_id: str | None = None) -> dict[str, Any]:
         """The alert's text and blocks. With a block id it changes a message, and calls nobody."""
-        mention = self._settings.mention if block_id is None else None
+        mention = called(alert, self._settings.mention) if block_id is None else None
         hears = self._settings.hears
         blocks = build_blocks(alert, said, mention, buttons=hears, block_id=block_id)
         return {"text": escape(f"{said.mark} {said.headline}"), "blocks": blocks}

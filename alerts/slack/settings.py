@@ -9,9 +9,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from wire.secret import Secret
 
+ON_CALL = "@oncall"
+"""Whoever is on shift: the alert brings their ids."""
+
 _MENTIONS = {"@here": "<!here>", "@channel": "<!channel>", "@everyone": "<!everyone>"}
 _GROUP_ID = re.compile(r"S[A-Z0-9]{2,20}")
-_USER_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
+USER_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 _SLACK_FORM = re.compile(r"<(!here|!channel|!everyone|!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20})>")
 
 
@@ -25,17 +28,21 @@ def _base_url(value: str) -> str:
 
 def _mention(value: str) -> str:
     """Slack's form of a mention. Only what the config says ever becomes one."""
+    if value == ON_CALL:
+        return value
     if value in _MENTIONS or _SLACK_FORM.fullmatch(value):
         return _MENTIONS.get(value, value)
     if _GROUP_ID.fullmatch(value):
         return f"<!subteam^{value}>"
-    if _USER_ID.fullmatch(value):
+    if USER_ID.fullmatch(value):
         return f"<@{value}>"
-    raise ValueError('expected "@here", "@channel", or the id of a user group ("S…") or a user ("U…")')
+    raise ValueError(
+        'expected "@here", "@channel", "@oncall", or the id of a user group ("S…") or a user ("U…")'
+    )
 
 
 def _user_id(value: str) -> str:
-    if not _USER_ID.fullmatch(value):
+    if not USER_ID.fullmatch(value):
         raise ValueError('expected the id of a user, such as "U0123ABCD" (in Slack: profile, Copy member ID)')
     return value
 
@@ -75,7 +82,7 @@ class Settings(BaseModel):
     mention: Annotated[str, AfterValidator(_mention)] | None = Field(
         default=None,
         description="Whom a breach, an escalation and a storm's beginning call: "
-        '"@here", "@channel", or the id of a user group or a user.',
+        '"@here", "@channel", "@oncall" (who is on shift), or the id of a user group or a user.',
     )
     api_url: Annotated[str, AfterValidator(_base_url)] = Field(
         default="https://slack.com/api", description="Where Slack's Web API is, for bot_token."

@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rules.case import Case, Clock, ClockName, Place, Reply, Status
+from rules.case import Action, Case, Clock, ClockName, Place, Reply, Status, Word
 from rules.meaning.contract import Priority, Verdict
 from rules.message import Kind
 
@@ -93,6 +93,9 @@ def case_to_json(case: Case) -> str:
             value = [_clock_to_row(clock) for clock in value]
         elif name == "resolution":
             value = _clock_to_row(value)
+        elif name == "moved":
+            until = to_us_or_none(value.until)
+            value = [value.word, value.message_id, value.who, to_us(value.at), until, value.note]
         row[name] = value
     return _encode(row)
 
@@ -155,4 +158,7 @@ def case_from_json(body: str) -> Case:
     if "first_response" in row:
         message_id, at, by, seen_at = row["first_response"]
         row["first_response"] = Reply(message_id, from_us(at), by, from_us(seen_at))
+    if "moved" in row:
+        word, message_id, who, at, until, note = row["moved"]
+        row["moved"] = Action(Word(word), message_id, who, from_us(at), from_us_or_none(until), note)
     return Case(**row)

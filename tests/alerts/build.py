@@ -102,7 +102,7 @@ def spike_alert(**changes: Any) -> Alert:
     return Alert("spike_1/care", "spike_1", Stage.SPIKE, NOON, spike=Spike(**(given | changes)))
 
 
-TAKEN: dict[str, Any] = {"moved": "taken by @ana", "acknowledged_by": "@ana"}
+TAKEN: dict[str, Any] = {"moved": "ack", "moved_by": "@ana", "acknowledged_by": "@ana"}
 
 
 def alert(stage: Stage, *, at: datetime = NOON, repeat: int = 0, subject: str = "", **changes: Any) -> Alert:

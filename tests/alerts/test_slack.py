@@ -93,7 +93,7 @@ def test_a_case_that_moves_shows_it_everywhere_and_tells_its_story_in_the_thread
     assert line.text == "13:13 taken by @ana"
     assert (line.thread_ts, line.broadcast, line.blocks) == (first.ts, False, [])
     for post in (first, breach):
-        assert post.text == "✋ Taken by @ana, 5 min late: @ann_b has waited 20 min on X"
+        assert post.text == "✋ Taken by @ana: @ann_b has waited 20 min on X"
         assert post.stage == "moved" and "<!here>" not in strings(post.blocks)
     assert moved.remote == breached.remote
 

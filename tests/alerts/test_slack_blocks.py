@@ -32,10 +32,10 @@ def _buttons(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @st.composite
 def hostile_cases(draw: st.DrawFn) -> Alert:
     """A case that waits, whose every word, its id included, is chosen by a stranger."""
-    names = ("case_id", "customer", "text", "assignee", "acknowledged_by", "account", "connector", "moved")
+    names = ("case_id", "customer", "text", "assignee", "acknowledged_by", "account", "connector", "moved_by")
     words = {name: draw(hostile) for name in names}
     url = draw(st.one_of(st.none(), hostile.map(lambda text: f"https://x.example/{text}")))
-    case = facts(**words, url=url, reasons=tuple(draw(st.lists(hostile, max_size=3))))
+    case = facts(**words, moved="assign", url=url, reasons=tuple(draw(st.lists(hostile, max_size=3))))
     return Alert("k/0a", "k", draw(st.sampled_from(WAITING)), NOON, case=case)
 
 

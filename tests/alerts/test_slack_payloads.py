@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.contract import Asked, Press
+from alerts.render import render
 from alerts.slack.api import may_answer, may_connect
+from alerts.slack.blocks import build_blocks
 from alerts.slack.payloads import (
     BODY_BYTES_MAX,
     Call,
@@ -19,8 +21,10 @@ from alerts.slack.payloads import (
     read_command,
     read_press,
 )
-from simulator.slack_people import callback_body, sign
-from tests.alerts.build import NOON
+from monitor.web.app import CALLBACK_BYTES_MAX
+from rules.alert import Stage
+from simulator.slack_people import ANA, callback_body, press_payload, sign
+from tests.alerts.build import BERLIN, NOON, alert
 from wire.errors import Malformed
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -234,3 +238,20 @@ def test_a_deeply_nested_payload_is_refused() -> None:
     body = callback_body("slash_commands", {"payload": "[" * 100_000})
     with pytest.raises(Malformed, match="no JSON"):
         open_callback(sign(SECRET, body, NOON), body, SECRET, NOON)
+
+
+def test_no_stranger_makes_a_message_whose_buttons_are_too_large_to_be_heard() -> None:
+    """A callback holds the whole message, each emoji as sixteen letters: the longest words that we show stay
+    far below what the web server and we take."""
+    flood = "💥" * 5000
+    words: dict[str, Any] = dict.fromkeys(
+        ("customer", "assignee", "acknowledged_by", "account", "target_name"), flood
+    )
+    text = "\n".join(["💥" * 100] * 50)
+    said = alert(Stage.WARNING, **words, text=text, reasons=(flood,) * 9, caveats=(flood,) * 9)
+    blocks = build_blocks(said, render(said, BERLIN), "<!here>", buttons=True)
+    button = {**blocks[-1]["elements"][0], "block_id": "b"}
+    message = {"ts": "1.000001", "text": "x" * 160, "blocks": blocks}
+    url = "https://hooks.slack.com/actions/T0/1/x"
+    body = callback_body("interactive", press_payload(message, button, ("C0CARE", "care"), ANA, url, NOON))
+    assert 80_000 < len(body) < min(CALLBACK_BYTES_MAX, BODY_BYTES_MAX) / 4

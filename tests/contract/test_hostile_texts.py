@@ -59,7 +59,8 @@ def hostile_alerts(draw: st.DrawFn) -> Alert:
         caveats=tuple(draw(st.lists(hostile, max_size=3))),
         url=draw(st.one_of(st.none(), hostile, hostile.map(lambda t: f"https://x.example/{t}"))),
         outcome=draw(hostile) if over else None,
-        moved=draw(hostile) if stage is Stage.MOVED else None,
+        moved=draw(st.sampled_from(["ack", "assign", "not_complaint", "what next"])),
+        moved_by=draw(hostile) if stage is Stage.MOVED else None,
     )
     return Alert("c/0a", "c", stage, NOON, case=case)
 

@@ -16,6 +16,10 @@ from alerts.render import render
 from alerts.slack.blocks import DEEDS
 from alerts.slack.payloads import COMMAND
 from rules.alert import Stage
+from rules.match import Match, Traits
+from rules.meaning.contract import Priority
+from rules.message import Kind
+from rules.routes import News, Route, Row, find_routes
 from tests.alerts.build import BERLIN, NOON, alert, storm_alert, storm_case
 from tests.docs.settings_tables import TABLE, with_tables
 
@@ -93,6 +97,26 @@ def test_what_is_to_be_copied_into_the_config_is_right() -> None:
             alerts.load(own["type"]).Settings.model_validate(own)
             kinds.append(own["type"])
     assert sorted(kinds) == ["slack", "slack", "slack", "smtp"]
+
+
+def test_the_answer_of_alerts_route_is_the_one_on_the_page() -> None:
+    """Who compares the page with the terminal sees the same lines."""
+    every = frozenset({Stage.WARNING, Stage.BREACH, Stage.CLEARED, Stage.TROUBLE})
+    routes = (
+        Route("care-slack", "#care", every),
+        Route("lead-phone", "webhook of lead-phone", every),
+        Route("ops-mail", "ops@acme.example", frozenset({Stage.TROUBLE})),
+    )
+    rows = (
+        Row("refunds", ("care-slack",), Match(topics=frozenset({"refund"}))),
+        Row("complaints", tuple(r.channel for r in routes), Match(complaint=True)),
+    )
+    case = (True, Kind.POST, True, True, True, Priority.NORMAL, 12, frozenset({"waiting"}))
+    news = News(Stage.BREACH, "acme", "x", traits=Traits("acme", "x", "acme", *case))
+    told = find_routes(routes, rows, news)
+    shown = DOCS.read_text("utf-8")
+    assert [h.route.channel for h in told.heard] == ["care-slack", "lead-phone"]
+    assert "".join(f"         {reason}\n" for reason in told.reasons) in shown
 
 
 def test_slack_is_set_up_in_ten_steps() -> None:

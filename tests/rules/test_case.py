@@ -48,6 +48,14 @@ def test_a_handover_from_bot_to_person_does_not_reset_the_start() -> None:
     assert case.first_response_seconds == 600
 
 
+def test_what_was_said_then_belongs_to_the_wait_that_ran_then() -> None:
+    """An alert of 12:20 is about the wait that began at 12:15, not the one before or after it."""
+    case = one(asks("1", 0), replies("2", 5), asks("3", 15), replies("4", 25), asks("5", 40))
+    found = [case.wait_at(at(minute)) for minute in (-1, 0, 14, 15, 20, 39, 41)]
+    started = [None if clock is None else clock.started_at for clock in found]
+    assert started == [None, at(0), at(0), at(15), at(15), at(15), at(40)]
+
+
 def test_the_brand_speaking_first_starts_no_case() -> None:
     """In a thread that the brand began, the wait starts with the customer."""
     assert fold(PLACE, [replies("0", -30), replies("1", -20)], [], POLICY) == ()

@@ -131,7 +131,7 @@ def test_taking_a_case_stops_the_repeats() -> None:
     """Acknowledged: the breach was said and is not said again."""
     taken = case_of(asks("1", 0), said=(says(Word.ACK, "1", 16),))
     breach = was_said(Owed(Stage.BREACH, 0, 0, at(15)))
-    assert not decide(taken, [breach], sees(100), at(31)).owed
+    assert [o.stage for o in decide(taken, [breach], sees(100), at(31)).owed] == [Stage.MOVED]
 
 
 def test_snoozing_hides_the_alert_until_then() -> None:
@@ -197,3 +197,40 @@ def test_each_stage_is_owed_once_however_often_we_look(looks: list[int], answere
         if is_over:
             assert owed.stage is Stage.CLEARED
         said.append(was_said(owed))
+
+
+def told(stage: Stage, minutes: float) -> Said:
+    """It was said of the first wait, and reached people."""
+    return Said(Owed(stage, 0, 0, at(minutes), wait_at=NOON), True, False, at(minutes))
+
+
+def test_who_takes_a_case_is_shown_where_its_breach_was_said() -> None:
+    """Olga takes it at 12:20: those who read of the breach see it, once; her next word is shown too."""
+    case = case_of(asks("1", 0), said=(says(Word.ACK, "1", 20),))
+    said = [told(Stage.BREACH, 15)]
+    moved = the_one(decide(case, said, sees(100), at(20)))
+    assert moved is not None and (moved.stage, moved.moment, moved.wait_at) == (Stage.MOVED, at(20), NOON)
+    assert decide(case, [*said, was_said(moved)], sees(100), at(21)).owed == ()
+    again = case_of(asks("1", 0), said=(says(Word.ACK, "1", 20), says(Word.ASSIGN, "1", 25, note="ben")))
+    handed = the_one(decide(again, [*said, was_said(moved)], sees(100), at(25)))
+    assert handed is not None and (handed.stage, handed.repeat) == (Stage.MOVED, 1)
+
+
+def test_of_a_word_that_an_alert_shows_already_nothing_more_is_said() -> None:
+    """It was taken before the breach was said, so that the breach says so; and nobody was told at all."""
+    case = case_of(asks("1", 0), said=(says(Word.ACK, "1", 10),))
+    assert decide(case, [told(Stage.BREACH, 15)], sees(100), at(16)).owed == ()
+    assert all(o.stage is not Stage.MOVED for o in decide(case, [], sees(100), at(16)).owed)
+
+
+def test_what_moved_is_no_news_once_it_is_over() -> None:
+    """The answer came before the message could be changed: the all-clear is said, not who had taken it."""
+    word = says(Word.ACK, "1", 20)
+    case = case_of(asks("1", 0), replies("2", 22), said=(word,))
+    breach = told(Stage.BREACH, 15)
+    assert [o.stage for o in decide(case, [breach], sees(100), at(23)).owed] == [Stage.CLEARED]
+    row = Said(Owed(Stage.MOVED, 0, 0, at(20), wait_at=NOON), False, True)
+    assert superseded(case, row, True, at(23)) == "the case is answered"
+    waiting = case_of(asks("1", 0), said=(word,))
+    assert superseded(waiting, row, True, at(21)) is None
+    assert superseded(waiting, row, False, at(21)) == "nothing had been said that has moved"
