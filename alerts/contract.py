@@ -149,7 +149,7 @@ class Hearing:
 
     `connected_since` is None while nothing can be heard. `reconnects` counts the lines after the first one,
     `heard` what people did, `lost` what could not be brought to the desk or answered. `trouble` is the last
-    trouble, in one line without secrets; empty once all is well again.
+    trouble, in one line without secrets; empty where there was none since it could last hear.
     """
 
     connected_since: datetime | None

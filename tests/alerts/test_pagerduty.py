@@ -78,7 +78,7 @@ def test_who_takes_a_case_acknowledges_its_incident(bench: Bench) -> None:
 )
 def test_other_moves_bring_the_incident_up_to_date(bench: Bench, moved: dict[str, Any]) -> None:
     """Who looks at the incident sees who has the case now; it stays one, and calls nobody again."""
-    (incident,) = _tell(bench, alert(Stage.BREACH), alert(Stage.MOVED, **moved))
+    (incident,) = _tell(bench, alert(Stage.BREACH), alert(Stage.MOVED, acknowledged_by=None, **moved))
     assert (incident.status, len(incident.log), len(incident.called_at)) == ("triggered", 2, 1)
     assert "olga" in incident.payload["summary"]
 
@@ -208,8 +208,8 @@ def test_every_stage_has_one_of_pagerdutys_actions(bench: Bench, stage: Stage) -
     given_ = alert(stage)
     body = {**build_request(given_, render(given_, BERLIN)), "routing_key": ROUTING_KEY}
     assert wrong_with(body) == []
-    ends = (Stage.CLEARED, Stage.CORRECTED)
-    assert body["event_action"] == ("resolve" if stage in ends else "trigger")
+    others = {Stage.CLEARED: "resolve", Stage.CORRECTED: "resolve", Stage.MOVED: "acknowledge"}
+    assert body["event_action"] == others.get(stage, "trigger")  # the one that moved was taken
 
 
 def test_whatever_strangers_write_is_taken() -> None:

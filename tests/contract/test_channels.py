@@ -26,6 +26,7 @@ STAGES = [
     (Stage.WARNING, 0),
     (Stage.BREACH, 0),
     (Stage.BREACH, 2),
+    (Stage.MOVED, 0),
     (Stage.CLEARED, 0),
     (Stage.CORRECTED, 0),
     (Stage.TROUBLE, 0),
@@ -339,7 +340,7 @@ def test_nobody_listening_is_worth_another_try(bench: Bench) -> None:
 def test_a_missing_secret_is_named_and_not_guessed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who forgot to set a variable reads its name, both in `check` and in the dead letter."""
     channel = bench.make()
-    for name in ("CARE_TOKEN", "CARE_HOOK", "CARE_PASSWORD"):
+    for name in ("CARE_TOKEN", "CARE_APP_TOKEN", "CARE_HOOK", "CARE_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     assert "CARE_" in str(_error(channel))
     with pytest.raises(NotAllowed, match="CARE_"):

@@ -10,7 +10,8 @@ import pytest
 
 from simulator.mail import MailSink
 from simulator.serve import Served
-from simulator.slack_api import TOKEN, SlackWorkspace, make_slack_app, trouble_with
+from simulator.slack_api import TOKEN, SlackWorkspace, make_slack_app
+from simulator.slack_blocks import trouble_with
 from simulator.world import FixedClock
 from tests.alerts.build import NOON
 from wire.http import HttpClient, HttpOptions, Reply
