@@ -276,11 +276,28 @@ class Outbox:
             (to_us(now),),
         ).rowcount
 
-    def retry(self, row: Row, at: datetime, detail: str, now: datetime, *, maybe_told: bool) -> None:
-        """It was not accepted, or nobody knows; again at that time."""
+    def retry(
+        self,
+        row: Row,
+        at: datetime,
+        detail: str,
+        now: datetime,
+        *,
+        maybe_told: bool,
+        receipt: Mapping[str, Any] | None = None,
+    ) -> None:
+        """It was not accepted, or nobody knows, or by some only: then the receipt says by whom. Again at
+        that time."""
         self._connection.execute(
-            "UPDATE outbox SET state = 'pending', lease_until = NULL, due_at = ?, maybe_told = ?, outcome = ? WHERE pk = ?",
-            (to_us(at), maybe_told or row.maybe_told, detail, row.pk),
+            "UPDATE outbox SET state = 'pending', lease_until = NULL, due_at = ?, maybe_told = ?, outcome = ?,"
+            " receipt = coalesce(?, receipt) WHERE pk = ?",
+            (
+                to_us(at),
+                maybe_told or row.maybe_told,
+                detail,
+                None if receipt is None else say_json(receipt),
+                row.pk,
+            ),
         )
         self._deliver(row, "retry", detail, now)
 
