@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from alerts.contract import Receipt
 from rules.alert import Stage
 from tests.alerts.build import LIMIT, NOON, Bench, alert, mail_bench
+from tests.wire.raw import certificate
 from wire.errors import EdgeError, NotAllowed, Refused, RetryAt
+from wire.http import HttpOptions
 
 CARE, LEAD, BOSS = "care@acme.example", "lead@acme.example", "boss@acme.example"
 BREACH = alert(Stage.BREACH)
@@ -61,6 +64,24 @@ def test_each_no_at_each_verb_says_what_can_be_done(
     bench.sink.refusals_at.clear()
     channel.send(BREACH, None, LIMIT)
     assert _told(bench) == [CARE]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [("454 4.7.0 not now", RetryAt), ("502 5.5.1 what?", Refused)], ids=["later", "no"]
+)
+def test_where_tls_is_refused_nothing_is_said_in_the_open(
+    tmp_path: Path, answer: str, error: type[EdgeError]
+) -> None:
+    """A server, or somebody in the middle, that says no to STARTTLS hears neither password nor mail."""
+    ca_file, context = certificate(tmp_path)
+    with mail_bench(tls=context) as bench:
+        channel = bench.make(http=HttpOptions(ca_file=ca_file), security="starttls")
+        bench.sink.refusals_at = {"STARTTLS": [answer]}
+        with pytest.raises(error, match="STARTTLS"):
+            channel.send(BREACH, None, LIMIT)
+        assert bench.sink.mails == []
+        channel.send(BREACH, None, LIMIT)
+        assert [mail.tls for mail in bench.sink.mails] == [True]
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "lost"])
