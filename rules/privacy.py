@@ -108,6 +108,10 @@ _HOUSE = r"(?:(?i:flat|apt|apartment|unit) [A-Za-z\d]{1,5},? )?\d{1,5}[A-Za-z]?(
 _ADDRESSES_EN = (
     _compile(rf"{_HOUSE}(?:[NSEW]\.? )?(?:{_NAME} ){{1,3}}{_STREETS}\b\.?{_POSTED}"),
     _compile(rf"{_HOUSE}(?:[A-Za-z'-]{{2,20}} ){{1,2}}{_STREETS_SURE}\b\.?{_POSTED}"),
+    # "1 Infinite Loop, Cupertino, CA 95014": no word for a street, and the town with its code says it all.
+    _compile(
+        rf"{_HOUSE}(?:{_NAME} ){{0,3}}{_NAME}, (?:{_NAME}[, ]{{1,2}}){{1,3}}[A-Z]{{2}},? \d{{5}}(?:-\d{{4}})?"
+    ),
 )
 _ADDRESS_EN_MAYBE = _compile(rf"{_HOUSE}(?:{_NAME} ){{1,3}}{_STREETS_MAYBE}\b\.?{_POSTED}")
 _NUMBER_DE = r"\d{1,4}(?: ?[a-zA-Z]\b)?(?:[-/]\d{1,4}[a-z]?)?"
@@ -120,9 +124,17 @@ _ADDRESSES_DE = (
         rf" {_NUMBER_DE}{_POSTED}"
     ),
     _compile(
-        r"(?:Am|An der|Im|In der|In den|Unter den|Auf dem|Auf der|Zum|Zur) [A-Z][A-Za-z-]{1,30}"
-        rf" {_NUMBER_DE},?[ \n](?:D-)?\d{{5}} {_NAME}"
+        r"(?:Am|An der|Im|In der|In den|Unter den|Auf dem|Auf der|Zum|Zur) (?:[A-Z][a-z-]{1,20}(?:en|er) )?"
+        rf"[A-Z][A-Za-z-]{{1,30}} {_NUMBER_DE},?[ \n](?:D-)?\d{{5}} {_NAME}"
     ),
+)
+# "Lange Strasse 5": the first word may also be no name at all ("Diese Strasse 5 Mal").
+_ADDRESS_DE_MAYBE = _compile(
+    rf"[A-Z][a-z]{{2,20}}e (?:Strasse|Str\.|Gasse|Allee|Reihe) {_NUMBER_DE}{_POSTED}"
+)
+_NO_NAME_DE = frozenset(
+    "alle beide deine diese eine einige eure ganze ihre jede jene keine manche meine seine solche unsere "
+    "viele welche".split()
 )
 _OF_FR = r"(?:(?i:de la|de l'|de|du|des|d'|la|le|les|l') ?)?"
 _NUMBER_FR = r"\d{1,4}(?: ?(?i:bis|ter|quater)\b)?,? "
@@ -151,7 +163,7 @@ _ADDRESSES_ES = (
 _NO_STREET = frozenset(
     """
     a about after an and at by days down each for from hour hours in into is km later min mins miles more my
-    of off on or other our per people than that the their this times to up was weeks years your
+    of off on or other our per people than that the their this times to up was way weeks years your
     a al con desde durante en hace me no para por que se sin sobre un una y
     a au avec en est et ou pour qui sur un une
     """.split()
@@ -385,6 +397,8 @@ def _cards_in(data: bytes, start: int, end: int) -> Iterator[_Span]:
     for first in begins:
         if first < free or _goes_on(data[max(0, places[first] - 1) : places[first]]):
             continue
+        if _DEVICE.search(data[max(0, places[first] - _BEFORE) : places[first]]):
+            continue
         for length in range(min(19, len(digits) - first), 12, -1):
             last = first + length
             luhn = sums[last % 2][last] - sums[last % 2][first]
@@ -443,6 +457,9 @@ _MONEY = re.compile(r" ?(?:\$|%|eur\b|usd\b|gbp\b)", re.IGNORECASE)
 _GROUP = re.compile(rb"\d+")
 _GROUPS_MAX = 8
 _SEPARATORS = b"+ ()./-"
+_DEVICE = re.compile(rb"\bimei(?:[ -]?(?:no|nr|number|nummer))?[ .:#-]{0,3}$", re.IGNORECASE)
+"""Leads to a telephone's own number, which has 15 digits and passes Luhn's check."""
+
 _ABROAD = re.compile(r"(?:\+|00)[ (]{0,2}[1-9](?:[ ()./-]{0,3}\d){6,14}")
 
 
@@ -550,6 +567,7 @@ def _addresses(plain: _Plain) -> Iterator[_Span]:
     for expression in (*_ADDRESSES_EN, *_ADDRESSES_DE, *_ADDRESSES_FR, *_ADDRESSES_ES):
         yield from _find(expression, plain, lambda start, end: _address(plain, start, end))
     yield from _find(_ADDRESS_EN_MAYBE, plain, lambda start, end: _maybe_address(plain, start, end))
+    yield from _find(_ADDRESS_DE_MAYBE, plain, lambda start, end: _maybe_german_address(plain, start, end))
 
 
 def _address(plain: _Plain, start: int, end: int) -> _Span | None:
@@ -579,6 +597,13 @@ def _maybe_address(plain: _Plain, start: int, end: int) -> _Span | None:
         or (ends and re.search(r"(?:^|[\n:,;])[ ]*$", before) is not None)
     )
     return span if known and not re.match(r"[ -]?thr", after, re.IGNORECASE) else None
+
+
+def _maybe_german_address(plain: _Plain, start: int, end: int) -> _Span | None:
+    """Names such as "Lange Strasse 5": an address unless the first word is no name, or a noun follows."""
+    first = plain.data[start:end].split(b" ", 1)[0].decode("ascii").lower()
+    counted = re.match(r" [A-Z][a-z]", plain.after(end)) is not None and b"," not in plain.data[start:end]
+    return None if first in _NO_NAME_DE or counted else _address(plain, start, end)
 
 
 _FINDERS: tuple[tuple[Private | None, Callable[[_Plain], Iterator[_Span]]], ...] = (
