@@ -136,6 +136,9 @@ def _recheck(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[str
     # Its own is there where some of its people were reached, and others put off.
     receipts = [r.receipt for r in (*mine, row) if r.receipt is not None]
     previous = _receipt(receipts[-1]) if receipts else None
+    if row.receipt is not None and any(r.pk > row.pk and (r.said.pending or r.said.told) for r in same):
+        # Who was put off then hears the later one: of two mails at once the first would be no news.
+        return "who was put off is told a later stage instead", previous
     if row.about is None:
         return _news_no_more(store, row, same), previous
     about = clock_of(held.case, row.owed) if held else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from tests.monitor.build import NOON, House, Sink, at, brand, customer, house
 from wire.http import HttpOptions
 
 CARE, LEAD = "care@acme.example", "lead@acme.example"
+EVERY = frozenset(Stage)
 BREACH_ONLY = frozenset({Stage.BREACH, Stage.CLEARED, Stage.CORRECTED, Stage.TROUBLE})
 
 
@@ -94,6 +96,25 @@ def test_an_answer_meanwhile_ends_a_breach_that_reached_some(tmp_path: Path, sin
     assert _stages(sink, LEAD) == ["cleared"]
     breach, cleared = (mail.message for mail in sink.mails if CARE in mail.recipients)
     assert cleared["In-Reply-To"] == breach["Message-ID"]
+
+
+def test_a_mailbox_that_is_put_off_holds_nobody_up(tmp_path: Path, sink: MailSink) -> None:
+    """The lead's mailbox is full from the warning on: the team has the breach at its minute all the same, and
+    the lead, once there is room, the newest of the two and no old news."""
+    home, channel = _home(tmp_path), _channel(sink)
+    home.policy = replace(home.policy, routes=(Route("mail", "care@acme.example and 1 more", EVERY),))
+    home.take(0, customer("1", 0))
+    sink.refused_recipients = {LEAD: "452 4.2.2 full"}
+    for minute in range(8, 16):
+        home.watch(minute)
+        _send(home, channel, minute)
+    assert _stages(sink, CARE) == ["warning", "warning", "breach"]
+    assert sink.mails[-1].stage == "breach" and _stages(sink, LEAD) == []
+    sink.refused_recipients = {}
+    for minute in range(16, 60):
+        _send(home, channel, minute)
+    assert _stages(sink, CARE) == ["warning", "warning", "breach"]
+    assert _stages(sink, LEAD) == ["breach"]
 
 
 def test_who_is_left_out_for_good_is_told_of_everywhere(tmp_path: Path, sink: MailSink) -> None:
