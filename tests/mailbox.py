@@ -26,6 +26,7 @@ from tests.needs import needs
 
 START_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 10.0
+STARTS_MAX = 3
 PASSWORD = "imap-password"
 NOBODY = "nobody"
 
@@ -123,34 +124,52 @@ def mailbox() -> Iterator[Mailbox]:
     """The server, started; skips the test where dovecot is missing (see `needs`)."""
     program = needs("dovecot")
     needs("/usr/lib/dovecot/lmtp")
-    user = NOBODY if os.geteuid() == 0 else getpass.getuser()
-    known = pwd.getpwnam(user)
-    group = grp.getgrgid(known.pw_gid).gr_name
-    made = Mailbox(_free_port(), _free_port())
     # Not below pytest's own folder, which is root's alone where root tests.
     folder = Path(tempfile.mkdtemp(prefix="mailbox-"))
     try:
-        config = folder / "dovecot.conf"
-        ports = {"imap": made.imap_port, "lmtp": made.lmtp_port}
-        config.write_text(_CONFIG.format(folder=folder, user=user, group=group, password=PASSWORD, **ports))
-        as_user: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            shutil.chown(folder, user, group)
-            shutil.chown(config, user, group)
-            as_user = {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": []}
-        with subprocess.Popen(
-            [program, "-F", "-c", str(config)], stderr=subprocess.PIPE, **as_user
-        ) as server:
-            try:
-                _wait(server, made, folder / "log")
-                yield made
-            finally:
-                server.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    server.wait(STOP_SECONDS_MAX)
-                server.kill()
+        server, made = _start(program, folder)
+        try:
+            yield made
+        finally:
+            _stop(server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(program: str, folder: Path) -> tuple[subprocess.Popen[bytes], Mailbox]:
+    """The server on two free ports: on others, where somebody took one of them meanwhile."""
+    user = NOBODY if os.geteuid() == 0 else getpass.getuser()
+    known = pwd.getpwnam(user)
+    group = grp.getgrgid(known.pw_gid).gr_name
+    as_user: dict[str, Any] = {}
+    config = folder / "dovecot.conf"
+    config.touch()
+    if os.geteuid() == 0:
+        shutil.chown(folder, user, group)
+        shutil.chown(config, user, group)
+        as_user = {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": []}
+    for attempt in range(STARTS_MAX):
+        made = Mailbox(_free_port(), _free_port())
+        ports = {"imap": made.imap_port, "lmtp": made.lmtp_port}
+        config.write_text(_CONFIG.format(folder=folder, user=user, group=group, password=PASSWORD, **ports))
+        server = subprocess.Popen([program, "-F", "-c", str(config)], stderr=subprocess.DEVNULL, **as_user)
+        try:
+            _wait(server, made, folder / "log")
+        except RuntimeError:
+            _stop(server)
+            if attempt == STARTS_MAX - 1:
+                raise
+        else:
+            break
+    return server, made
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.wait(STOP_SECONDS_MAX)
+    server.kill()
+    server.wait(STOP_SECONDS_MAX)
 
 
 def _wait(server: subprocess.Popen[bytes], made: Mailbox, log: Path) -> None:

@@ -16,7 +16,7 @@ from alerts.contract import Receipt
 from alerts.smtp import Settings
 from rules.alert import Stage
 from tests.alerts.build import LIMIT, NOON, PASSWORD, Bench, alert, mail_bench
-from tests.wire.raw import Line, certificate, serve
+from tests.wire.raw import Line, certificate, serve, signed
 from wire.errors import Malformed, NotAllowed, RetryAt
 from wire.http import HttpOptions
 
@@ -168,6 +168,27 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
         with pytest.raises(NotAllowed, match=r"certificate is not trusted.*http.ca_file"):
             channel.send(alert(Stage.TEST), None, LIMIT)
         assert not bench.sink.mails
+
+
+@pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "tls"])
+def test_a_certificate_that_our_own_authority_signed_is_trusted_until_it_runs_out(
+    tmp_path: Path, implicit: bool
+) -> None:
+    """A company's own authority goes into http.ca_file; a certificate of its that has lapsed is told, and
+    nothing is sent, in the open or otherwise."""
+    for days, taken in ((2, 1), (-1, 0)):
+        folder = tmp_path / str(days)
+        folder.mkdir()
+        ca_file, context = signed(folder, days=days)
+        with mail_bench(tls=context, implicit_tls=implicit) as bench:
+            http = HttpOptions(ca_file=ca_file)
+            channel = bench.make(http=http, security="tls" if implicit else "starttls")
+            if taken:
+                channel.send(alert(Stage.TEST), None, LIMIT)
+            else:
+                with pytest.raises(NotAllowed, match="certificate"):
+                    channel.send(alert(Stage.TEST), None, LIMIT)
+            assert [mail.tls for mail in bench.sink.mails] == [True] * taken
 
 
 def test_a_certificate_for_another_name_is_not_trusted(papers: tuple[Path, ssl.SSLContext]) -> None:
