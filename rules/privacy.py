@@ -84,7 +84,7 @@ _PHONE = _compile(r"(?:\+|\(\+?)?\d(?:[ ()./-]{0,3}\d){6,}")
 _LINK = _compile(r"(?i)\b(?:https?://|www\.)[^\s<>\"]+")
 _LINKED_PHONE = _compile(r"(?i)(?:wa\.me/|phone=|tel:)(?:\+|%2b)?\d(?:[-.]?\d){6,14}")
 _DATE = _compile(
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2})?"
+    r"(?:19|20)\d{2}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2})?"
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d{2}|\d{2})"
     r"|\d{1,2}:\d{2}(?::\d{2})?"
 )
@@ -165,8 +165,8 @@ _NO_STREET = frozenset(
     """
     a about after an and at by days down each for from hour hours in into is km later min mins miles more my
     of off on or other our per people than that the their this times to up was way weeks years your
-    a al con desde durante en hace me no para por que se sin sobre un una y
-    a au avec en est et ou pour qui sur un une
+    al con desde durante en hace me no para por que se sin sobre un una y
+    au avec est et ou pour qui sur une
     """.split()
 )
 # "Heimweg 2 Stunden", "calle Mayor 3 dias": a number of something is no house's.
@@ -183,14 +183,14 @@ _REFERENCE = re.compile(
     r"bestell\w*|auftrag\w*|rechnung\w*|sendung\w*|paket\w*|kunden\w*|vertrag\w*|vorgang\w*|"
     r"commande|facture|colis|suivi|dossier|client|contrat|reservation|"
     r"pedido|factura|envio|seguimiento|reserva|cliente|expediente|contrato)\b[ .:#-]*"
-    r"(?:(?:no|nos|nr|num|number|nummer|id|code|is|was|ist|war|lautet|est|es|no|numero|numero|de|"
+    r"(?:(?:no|nos|nr|num|number|nummer|id|code|is|was|ist|war|lautet|est|es|numero|de|"
     r"my|mein|meine)\b[ .:#-]*){0,3})$",
     re.IGNORECASE,
 )
 _CALLS = re.compile(
     r"\b(?:tel|phone|telephone|call|calls?|ring|text|mobile|cell|whatsapp|sms|fax|handy\w*|telefon\w*|"
     r"mobil\w*|handynummer|anruf\w*|anrufen|erreichbar|ruckruf\w*|telephone|portable|appel\w*|joignable|"
-    r"telefonos?|movil|llam\w+|llamame|number|nummer|numero|numero|reach)\b[^\d\n]{0,24}$",
+    r"telefonos?|movil|llam\w+|llamame|number|nummer|numero|reach)\b[^\d\n]{0,24}$",
     re.IGNORECASE,
 )
 
@@ -339,7 +339,7 @@ def _cards_in(data: bytes, start: int, end: int) -> Iterator[_Span]:
     for first in begins:
         if first < free or _goes_on(data[max(0, places[first] - 1) : places[first]]):
             continue
-        if _DEVICE.search(data[max(0, places[first] - _BEFORE) : places[first]]):
+        if _DEVICE.search(data[max(0, places[first] - _DEVICE_LENGTH_MAX) : places[first]]):
             continue
         for length in range(min(19, len(digits) - first), 12, -1):
             last = first + length
@@ -401,6 +401,8 @@ _GROUPS_MAX = 8
 _SEPARATORS = b"+ ()./-"
 _DEVICE = re.compile(rb"\bimei(?:[ -]?(?:no|nr|number|nummer))?[ .:#-]{0,3}$", re.IGNORECASE)
 """Leads to a telephone's own number, which has 15 digits and passes Luhn's check."""
+
+_DEVICE_LENGTH_MAX = 20
 
 _ABROAD = re.compile(r"(?:\+|00)[ (]{0,2}[1-9](?:[ ()./-]{0,3}\d){6,14}")
 

@@ -11,8 +11,8 @@ from rules.plain import fold, make_plain
 
 @given(st.text(max_size=200))
 def test_every_byte_knows_where_it_came_from(text: str) -> None:
-    """Whatever people write, each byte of the plain text points to its character, in order, and the end to the
-    end: what is cut out there is cut out here."""
+    """Whatever people write, each byte of the plain text points to its character, in order, and the end to
+    the end: what is cut out there is cut out here."""
     plain = make_plain(text)
     where = list(plain.where)
     assert plain.data.isascii() and len(where) == len(plain.data) + 1

@@ -20,6 +20,7 @@ write to (020) 7946 0123 or (030) 1234567 | write to [phone] or [phone]
 Call me back: (402) 555-0134 or 402.555.0134 | Call me back: [phone] or [phone]
 my number is 4025550134 | my number is [phone]
 Ruft an: 030 1234567, 0170/1234567 oder 0049 30 1234567 | Ruft an: [phone], [phone] oder [phone]
+oder 0170-12-34567, почта@пример.рф | oder [phone], [email]
 Handy 0151 23456789 seit 01.02.2026 | Handy [phone] seit 01.02.2026
 Appelez-moi au 06 12 34 56 78 / 01.23.45.67.89 | Appelez-moi au [phone] / [phone]
 joignable au +33 6 12 34 56 78 avant 18:30 | joignable au [phone] avant 18:30
