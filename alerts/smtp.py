@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
+from functools import cached_property
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -35,6 +36,8 @@ from wire.secret import Secret, SecretMissing
 if TYPE_CHECKING:
     import socket
     from datetime import datetime
+
+    from jinja2 import Template
 
 SUBJECT_LENGTH_MAX = 150
 SAID_LENGTH_MAX = 160
@@ -221,6 +224,10 @@ class SmtpChannel:
             zone = recipient.time_zone or surroundings.zone.key
             self._readers.setdefault(zone, []).append(_address(recipient.address))
 
+    @cached_property
+    def _template(self) -> Template:
+        return _load_template()
+
     @property
     def recipient(self) -> str:
         first = _address(self._settings.recipients[0].address)
@@ -256,7 +263,7 @@ class SmtpChannel:
 
     def preview(self, alert: Alert) -> Preview:
         """The mail's HTML, to be opened in a browser."""
-        return Preview("html", _html(alert, render(alert, self._surroundings.zone)))
+        return Preview("html", _html(self._template, alert, render(alert, self._surroundings.zone)))
 
     def check(self, time_limit: float) -> str:
         """Connect, protect and log in, as if there were something to send."""
@@ -447,13 +454,13 @@ class SmtpChannel:
         message["X-Response-Monitor-Key"] = _header(alert.key)
         message["X-Response-Monitor-Stage"] = alert.stage.value
         message.set_content(f"{said.mark} {said.text}\n", cte="quoted-printable")
-        message.add_alternative(_html(alert, said), subtype="html", cte="quoted-printable")
+        message.add_alternative(_html(self._template, alert, said), subtype="html", cte="quoted-printable")
         remote = {f"message_id{mark}": message_id, f"references{mark}": references, f"title{mark}": title}
         return _Mail(tuple(self._readers[zone]), message.as_bytes(policy=SMTP), remote)
 
 
-def _html(alert: Alert, said: Rendered) -> str:
-    """The mail's HTML; the template escapes everything that it is given."""
+def _load_template() -> Template:
+    """The template of the mails' HTML, compiled: that takes longer than all the rest of a mail."""
     from importlib.resources import files
 
     from jinja2 import Environment, StrictUndefined
@@ -462,12 +469,15 @@ def _html(alert: Alert, said: Rendered) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    return environment.from_string(source)
+
+
+def _html(template: Template, alert: Alert, said: Rendered) -> str:
+    """The mail's HTML; the template escapes everything that it is given."""
     # A storm that is over is good news, whichever stage says so.
     over = alert.storm is not None and alert.storm.over_at is not None
     stage = Stage.CLEARED if over else alert.stage
-    return environment.from_string(source).render(
-        said=said, stage=stage.value, worst_title=WORST_TITLE, preheader=_preheader(said)
-    )
+    return template.render(said=said, stage=stage.value, worst_title=WORST_TITLE, preheader=_preheader(said))
 
 
 def _preheader(said: Rendered) -> str:
