@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -29,10 +30,15 @@ DEDUP_KEY_LENGTH_MAX = 255
 SUMMARY_LENGTH_MAX = 1024
 WORDS_LENGTH_MAX = 300
 ERRORS_MAX = 5
+LINE_BYTES_MAX = 200
 CLIENT = "Response monitor"
 """What the incident names as where it came from."""
 OURSELVES = "response-monitor"
 """Source and group of what is said about ourselves."""
+
+LIMITED_FOR = timedelta(minutes=1)
+"""How long the channel rests where PagerDuty limits us and does not say for how long: its docs ask
+for minutes."""
 
 _GATEWAYS = (502, 504)
 _PLAIN_KEY = re.compile(r"[!-~]+")
@@ -110,9 +116,10 @@ def dedup_key(alert: Alert) -> str:
     """Which incident it is about: the same for all that is said of a subject, at most 255 characters.
 
     The wait for a resolution is a promise of its own, kept or broken beside the wait for an answer; with one
-    incident for both, an answer would resolve what is still broken.
+    incident for both, an answer would resolve what is still broken. A test is an incident of its own: while
+    the one of an earlier test is open, it would only add to that and call nobody.
     """
-    subject = alert.subject
+    subject = alert.key if alert.stage is Stage.TEST else alert.subject
     if alert.case is not None and alert.case.clock == RESOLUTION:
         subject += f"/{RESOLUTION}"
     if _PLAIN_KEY.fullmatch(subject) and len(subject) <= DEDUP_KEY_LENGTH_MAX:
@@ -264,8 +271,11 @@ class PagerDutyChannel:
     def _error_of(self, reply: Reply, routing_key: str) -> EdgeError:
         """What an answer means that is no success."""
         status = reply.status
-        at = retry_at(reply.headers, self._surroundings.clock())
+        now = self._surroundings.clock()
+        at = retry_at(reply.headers, now)
         if status == 429:
+            # Without a time the channel would go on with its next alert at once.
+            at = at or now + LIMITED_FOR
             return RetryAt("PagerDuty limits how much this service takes", at=at, limited=True)
         if status >= 500 or status == 408:
             # A gateway that heard nothing sensible does not know whether PagerDuty took it.
@@ -286,14 +296,23 @@ class PagerDutyChannel:
 
 def _words(reply: Reply, routing_key: str) -> str:
     """What PagerDuty says is wrong, without our key, on one line and in letters that do nothing."""
-    try:
-        body = reply.json()
-    except Malformed:
-        return "no reason"
-    errors = body.get("errors") if isinstance(body, dict) else None
-    said = [each for each in errors[:ERRORS_MAX] if isinstance(each, str)] if isinstance(errors, list) else []
     redactor = Redactor([routing_key])
-    clean = [inert(redactor.clean(each[:10_000]), WORDS_LENGTH_MAX // 2) for each in said]
+    said = [redactor.clean(each[:10_000]) for each in _reasons(reply)[:ERRORS_MAX]]
+    clean = [inert(each, WORDS_LENGTH_MAX // 2) for each in said]
     # They go to other channels, too: none of their letters may be markup there.
     plain = "; ".join(re.sub(r"[^\w '().,:;/-]", "?", each) for each in clean)
     return inert(plain, WORDS_LENGTH_MAX) or "no reason"
+
+
+def _reasons(reply: Reply) -> list[str]:
+    """The reasons in a refusal: JSON with `errors`; of a key that it does not know, a mere line of text."""
+    try:
+        body = reply.json()
+    except Malformed:
+        text = reply.body[:LINE_BYTES_MAX].decode("utf-8", "replace").strip()
+        is_line = len(reply.body) <= LINE_BYTES_MAX and text[:1] not in ("<", "{", "[")
+        return [text] if is_line else []
+    body = body if isinstance(body, dict) else {}
+    errors = body.get("errors")
+    said = [each for each in errors if isinstance(each, str)] if isinstance(errors, list) else []
+    return said or [each for each in (body.get("message"),) if isinstance(each, str)]

@@ -212,6 +212,12 @@ def test_every_stage_has_one_of_pagerdutys_actions(bench: Bench, stage: Stage) -
     assert body["event_action"] == ("resolve" if stage in ends else "trigger")
 
 
+def test_each_test_calls(bench: Bench) -> None:
+    """Who tries the channel twice is called twice, whether or not the first test was resolved."""
+    tests = [replace(alert(Stage.TEST), key=f"test/care/{number}", subject="test care") for number in (1, 2)]
+    assert len(_tell(bench, *tests)) == 2
+
+
 def test_whatever_strangers_write_is_taken() -> None:
     """No customer's words, however broken or long, make PagerDuty refuse an alert."""
 
@@ -276,7 +282,35 @@ def test_pagerdutys_reasons_are_told_without_our_key(bench: Bench) -> None:
     assert "<" not in said and len(said) < 400 and said.count("c") < 20
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors": 7}', b'{"errors": [7, null]}', b"7"])
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"Invalid routing number", "Invalid routing number"),
+        (b'{"status": "invalid event", "message": "Event object is invalid"}', "Event object is invalid"),
+        (b'{"errors": [], "message": "Event object is invalid"}', "Event object is invalid"),
+        (b'{"errors": ["this", 7], "message": "that"}', "this"),
+    ],
+)
+def test_a_reason_is_found_in_whatever_form_it_comes(bench: Bench, body: bytes, reason: str) -> None:
+    """PagerDuty tells of some mistakes in JSON and of others in a line of text; a person reads either."""
+    with serve(saying(answer(body, status="400 Bad Request"))) as server:
+        assert _refusal(bench.elsewhere(server.port)) == f"PagerDuty refused it (400: {reason})"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"[",
+        b"{",
+        b"7",
+        b'{"errors": 7}',
+        b'{"errors": [7, null], "message": 7}',
+        b"words " * 100,
+    ],
+)
 def test_a_refusal_without_a_reason_is_still_one(bench: Bench, body: bytes) -> None:
     """A proxy's page in place of PagerDuty's words does not hide that it was refused."""
     with serve(saying(answer(body, status="400 Bad Request"))) as server:
@@ -291,7 +325,7 @@ def test_its_limits_are_kept(bench: Bench) -> None:
         channel.send(alert(Stage.BREACH, repeat=number), None, LIMIT)
     with pytest.raises(RetryAt) as caught:
         channel.send(alert(Stage.BREACH, repeat=2), None, LIMIT)
-    assert caught.value.limited
+    assert caught.value.limited and caught.value.at == NOON + timedelta(minutes=1)
     bench.clock.move(60)
     channel.send(alert(Stage.BREACH, repeat=2), None, LIMIT)
     assert len(bench.sink.enqueued) == 3
