@@ -62,6 +62,21 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+_ACTIONS: Mapping[Stage, Action] = {
+    Stage.WARNING: Action.TRIGGER,
+    Stage.BREACH: Action.TRIGGER,
+    Stage.ESCALATED: Action.TRIGGER,
+    Stage.STORM: Action.TRIGGER,
+    Stage.SPIKE: Action.TRIGGER,
+    Stage.TROUBLE: Action.TRIGGER,
+    Stage.TEST: Action.TRIGGER,
+    Stage.MOVED: Action.ACKNOWLEDGE,
+    Stage.CLEARED: Action.RESOLVE,
+    Stage.CORRECTED: Action.RESOLVE,
+}
+_UNLISTED = Action.TRIGGER
+"""What becomes of a stage that the table does not know yet: better told once too often than not at all."""
+
 _BY_PRIORITY: Mapping[Stage, Mapping[str, Severity]] = {
     Stage.WARNING: {
         "low": Severity.INFO,
@@ -128,16 +143,22 @@ def dedup_key(alert: Alert) -> str:
     return f"{plain}/{hashlib.sha256(subject.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
-def action(alert: Alert) -> Action:
-    """What becomes of the incident. Who takes a case acknowledges it; to be told anything else of an incident
-    that is open adds to it, and calls nobody again."""
-    if alert.stage in (Stage.CLEARED, Stage.CORRECTED):
-        return Action.RESOLVE
+def action(alert: Alert, *, told_before: bool) -> Action | None:
+    """What becomes of the incident; None: nothing. `told_before`: something of the subject was told there.
+
+    A trigger adds to an incident that is open, and opens a new one, which calls people, where somebody has
+    resolved it there. So what only brings up to date what was said (a storm a minute later, a case that is
+    handed on or snoozed) is no trigger. Nor is it an acknowledgement: that would keep PagerDuty from calling
+    again, although nobody has taken the case.
+    """
     if alert.storm is not None and alert.storm.over_at is not None:
         return Action.RESOLVE
-    if alert.stage is Stage.MOVED and alert.case is not None and alert.case.acknowledged_by:
-        return Action.ACKNOWLEDGE
-    return Action.TRIGGER
+    if alert.stage is Stage.STORM and alert.repeat and told_before:
+        return None
+    found = _ACTIONS.get(alert.stage, _UNLISTED)
+    if found is Action.ACKNOWLEDGE and (alert.case is None or not alert.case.acknowledged_by):
+        return None
+    return found
 
 
 def severity(alert: Alert) -> Severity:
@@ -151,11 +172,11 @@ def severity(alert: Alert) -> Severity:
     return _BY_STAGE.get(stage, Severity.ERROR)
 
 
-def build_request(alert: Alert, said: Rendered) -> dict[str, Any]:
+def build_request(alert: Alert, said: Rendered, do: Action) -> dict[str, Any]:
     """The request without its routing key. All strangers' words in it were made inert by `render`."""
     source, component, group = _place(alert)
     body: dict[str, Any] = {
-        "event_action": action(alert).value,
+        "event_action": do.value,
         "dedup_key": dedup_key(alert),
         "client": CLIENT,
         "payload": {
@@ -239,12 +260,13 @@ class PagerDutyChannel:
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
         """Say it. The subject names the incident, at every attempt the same, so that what is said twice makes
         one incident. A case has another id once we see a message of it that came earlier: then its incident
-        stays the one that `previous` was about."""
+        stays the one that `previous` was about. For what changes nothing there, nothing is asked."""
         subject = alert.subject if previous is None else previous.remote.get("subject", alert.subject)
-        body = build_request(replace(alert, subject=subject), render(alert, self._surroundings.zone))
-        self._enqueue(body, time_limit)
-        remote = {"subject": subject, "dedup_key": body["dedup_key"]}
-        return Receipt(self._surroundings.clock(), remote)
+        about = replace(alert, subject=subject)
+        do = action(about, told_before=previous is not None)
+        if do is not None:
+            self._enqueue(build_request(about, render(about, self._surroundings.zone), do), time_limit)
+        return Receipt(self._surroundings.clock(), {"subject": subject, "dedup_key": dedup_key(about)})
 
     def check(self, time_limit: float) -> str:
         """Resolve an incident that nobody has: PagerDuty looks at the key and drops the rest."""
