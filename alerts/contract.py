@@ -1,15 +1,17 @@
 """What an alert channel promises. A channel is one module that keeps this contract, and one registry line.
 
 A channel knows nothing of SQL, cases' state or the scheduler: it is handed an Alert, and hands back a
-Receipt or raises one of `wire.errors`. It never sleeps and never retries.
+Receipt or raises one of `wire.errors`. It never sleeps and never retries. A channel in which people can do
+something about an alert listens, too: what they do is handed to a Desk, which knows what it means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from rules.alert import Alert
@@ -38,6 +40,21 @@ class ChannelSurroundings:
     clock: Callable[[], datetime]
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a channel would send, to be looked at: `kind` is "json" or "html"."""
+
+    kind: str
+    text: str
+
+
+@runtime_checkable
+class Previewing(Protocol):
+    """What a channel may offer beside its contract: the alert as its medium takes it, and nothing is sent."""
+
+    def preview(self, alert: Alert) -> Preview: ...
+
+
 class Channel(Protocol):
     """One way to tell people. `recipient` names whom it reaches, label-safe and without secrets
     ("#care", "care@acme.example"). `updates` tells whether what was sent can be changed later."""
@@ -61,4 +78,125 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """Give back sockets."""
+        ...
+
+
+class Deed(StrEnum):
+    """What a person can do about a case from where the alert is."""
+
+    TAKE = "take"
+    SNOOZE = "snooze"
+    ANSWERED = "answered"  # elsewhere, where we cannot see it
+    NO_REPLY = "no_reply"  # none is needed
+    NOT_COMPLAINT = "not_complaint"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """What a person did in a channel.
+
+    `subject` is the reference to the case as it stood in the button (`CaseFacts.case_id`). `who` is the
+    person's handle, label-safe ("@ana"); `who_id` the remote's own id of the person. `snooze_seconds` is
+    set for a snooze only. `at` is aware, UTC.
+    """
+
+    deed: Deed
+    subject: str
+    who: str
+    who_id: str
+    at: datetime
+    snooze_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody asks who waits. `text` is what was typed after the command: a stranger's words."""
+
+    who: str
+    who_id: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLine:
+    """A case that waits, for a list: how it stands in plain words ("5 min late"), and where to answer."""
+
+    case_id: str
+    customer: str
+    place: str
+    standing: str
+    url: str | None = None
+
+
+class Desk(Protocol):
+    """What the monitor gives to a channel that listens. It may be asked by another thread than its own."""
+
+    def act(self, press: Press) -> str:
+        """Commit it. Returns one line for the one who pressed ("taken by @ana", "was answered meanwhile").
+        Raises ValueError with a line for people where it cannot be done."""
+        ...
+
+    def waiting(self, asked: Asked) -> Sequence[WaitingLine]:
+        """The most urgent cases, the most urgent first. Raises ValueError with a line for people."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How well a channel hears, for metrics and `status`.
+
+    `connected_since` is None while nothing can be heard. `reconnects` counts the lines after the first one,
+    `heard` what people did, `lost` what could not be brought to the desk or answered. `trouble` is the last
+    trouble, in one line without secrets; empty once all is well again.
+    """
+
+    connected_since: datetime | None
+    reconnects: int = 0
+    heard: int = 0
+    lost: int = 0
+    trouble: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether what people do now is heard."""
+        return self.connected_since is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAnswer:
+    """What the web server answers to a callback. `body` is plain text in UTF-8."""
+
+    status: int
+    body: bytes = b""
+
+
+class Listener(Protocol):
+    """The running ear of a channel."""
+
+    def start(self) -> None:
+        """Begin to listen, in threads of its own. Returns at once; trouble shows in `hearing`."""
+        ...
+
+    def stop(self, seconds_max: float) -> None:
+        """Hear no more, and bring to the desk what was heard, as far as the time allows."""
+        ...
+
+    def hearing(self) -> Hearing:
+        """How well it hears now."""
+        ...
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> CallbackAnswer:
+        """Take a callback over HTTP, as it arrived. Returns at once and never raises: what is forged is
+        answered with 401. A listener that has a line of its own answers 404."""
+        ...
+
+
+@runtime_checkable
+class Listening(Protocol):
+    """A channel in which people can do something about an alert. Others do not have this."""
+
+    def listen(self, desk: Desk) -> Listener | None:
+        """An ear that brings to the desk what people do there; None where it is not set up to listen."""
         ...

@@ -348,7 +348,7 @@ def _render_storm(alert: Alert, storm: Storm, zone: ZoneInfo) -> Rendered:
         facts=tuple(facts),
         quote=None,
         reasons=(),
-        caveats=(),
+        caveats=_notes(storm.caveats),
         link=None,
         link_text="",
         thread_title=f"Storm at {brand}, {_when(storm.since, zone)}",

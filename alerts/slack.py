@@ -9,13 +9,14 @@ and formatting.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from alerts.contract import ChannelSurroundings, Receipt
+from alerts.contract import ChannelSurroundings, Preview, Receipt
 from alerts.render import WORST_TITLE, Line, Rendered, calls, render
 from rules.alert import Alert, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -68,6 +69,9 @@ _WHAT_TO_DO = {
 """Slack's words for what a person must mend, and what that person does."""
 
 _MENTIONS = {"@here": "<!here>", "@channel": "<!channel>", "@everyone": "<!everyone>"}
+ON_CALL = "@oncall"
+"""Whoever is on shift: the alert brings their ids."""
+
 _GROUP_ID = re.compile(r"S[A-Z0-9]{2,20}")
 _USER_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 _SLACK_FORM = re.compile(r"<(!here|!channel|!everyone|!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20})>")
@@ -84,13 +88,17 @@ def _base_url(value: str) -> str:
 
 def _mention(value: str) -> str:
     """Slack's form of a mention. Only what the config says ever becomes one."""
+    if value == ON_CALL:
+        return value
     if value in _MENTIONS or _SLACK_FORM.fullmatch(value):
         return _MENTIONS.get(value, value)
     if _GROUP_ID.fullmatch(value):
         return f"<!subteam^{value}>"
     if _USER_ID.fullmatch(value):
         return f"<@{value}>"
-    raise ValueError('expected "@here", "@channel", or the id of a user group ("S…") or a user ("U…")')
+    raise ValueError(
+        'expected "@here", "@channel", "@oncall", or the id of a user group ("S…") or a user ("U…")'
+    )
 
 
 class Settings(BaseModel):
@@ -112,7 +120,7 @@ class Settings(BaseModel):
     mention: Annotated[str, AfterValidator(_mention)] | None = Field(
         default=None,
         description="Whom a breach, an escalation and a storm's beginning call: "
-        '"@here", "@channel", or the id of a user group or a user.',
+        '"@here", "@channel", "@oncall" (who is on shift), or the id of a user group or a user.',
     )
     api_url: Annotated[str, AfterValidator(_base_url)] = Field(
         default="https://slack.com/api", description="Where Slack's Web API is, for bot_token."
@@ -220,6 +228,15 @@ def _label(label: str) -> list[dict[str, Any]]:
     return [{**_text(f"{label}: "), "style": {"bold": True}}]
 
 
+def called(alert: Alert, mention: str | None) -> str | None:
+    """Whom an alert calls, in Slack's form: the channel's own mention, and the people whom it concerns by
+    name. Their ids are the config's."""
+    facts = alert.case or alert.storm
+    ids = [f"<@{id}>" for id in (facts.calls if facts is not None else ()) if _USER_ID.fullmatch(id)]
+    own = [] if mention in (None, ON_CALL, *ids) else [mention]
+    return " ".join([m for m in own if m is not None] + ids) or None
+
+
 class _Gone(Refused):
     """The message, or the thread, that was to be changed or continued is not there any more."""
 
@@ -253,7 +270,7 @@ class SlackChannel:
         said = render(alert, self._surroundings.zone)
         body: dict[str, Any] = {
             "text": escape(f"{said.mark} {said.headline}"),
-            "blocks": build_blocks(alert, said, self._settings.mention),
+            "blocks": build_blocks(alert, said, called(alert, self._settings.mention)),
         }
         bounds = Bounds(time_limit, 0)
         if self._settings.webhook_url is not None:
@@ -271,6 +288,12 @@ class SlackChannel:
             return self._post(body, remote, bounds)
         except _Gone:
             return self._post(body, {}, bounds)
+
+    def preview(self, alert: Alert) -> Preview:
+        """Its Block Kit, which Slack's Block Kit Builder shows as people would see it."""
+        said = render(alert, self._surroundings.zone)
+        blocks = build_blocks(alert, said, called(alert, self._settings.mention))
+        return Preview("json", json.dumps({"blocks": blocks}, indent=2, ensure_ascii=False))
 
     def check(self, time_limit: float) -> str:
         """Who we are in Slack. A webhook can only be tried by sending."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from alerts.contract import ChannelSurroundings, Receipt
+from alerts.contract import ChannelSurroundings, Preview, Receipt
 from alerts.render import WORST_TITLE, Rendered, calls, render
 from rules.alert import Alert, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -150,6 +150,10 @@ class SmtpChannel:
         if left_out:
             remote["left_out"] = ", ".join(left_out)[:1000]
         return Receipt(self._surroundings.clock(), remote)
+
+    def preview(self, alert: Alert) -> Preview:
+        """The mail's HTML, to be opened in a browser."""
+        return Preview("html", _html(alert, render(alert, self._surroundings.zone)))
 
     def check(self, time_limit: float) -> str:
         """Connect, protect and log in, as if there were something to send."""

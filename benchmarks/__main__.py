@@ -12,6 +12,7 @@ from benchmarks.deadlines import due_check, due_to_post
 from benchmarks.folding import folding_cases, replaying
 from benchmarks.idle import idle_daemon
 from benchmarks.ingesting import full_path, long_thread
+from benchmarks.outbox import outbox_throughput
 from benchmarks.real_threads import real_threads
 
 ALL: dict[str, Callable[[], dict[str, Any]]] = {
@@ -22,6 +23,7 @@ ALL: dict[str, Callable[[], dict[str, Any]]] = {
     "threads": real_threads,
     "due_check": due_check,
     "due_to_post": due_to_post,
+    "outbox": outbox_throughput,
     "idle": idle_daemon,
 }
 

@@ -6,6 +6,7 @@ import logging
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def due_check() -> dict[str, Any]:
     }
 
 
-class _Poster:
+class Poster:
     """The smallest real channel: one POST over loopback. It notes when each was sent off."""
 
     recipient = "#care"
@@ -81,10 +82,19 @@ class _Poster:
     def __init__(self, url: str) -> None:
         self._url = url
         self._client = HttpClient(HttpOptions())
+        self._left = -1
+        self._done: Callable[[], None] = lambda: None
+
+    def when_sent(self, count: int, done: Callable[[], None]) -> None:
+        """Call that once so many were sent."""
+        self._left, self._done = count, done
 
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
         body = {"text": alert.key}
         self._client.request("POST", self._url, json=body, time_limit=time_limit)
+        self._left -= 1
+        if self._left == 0:
+            self._done()
         return Receipt(alert.at)
 
     def check(self, time_limit: float) -> str:
@@ -114,7 +124,7 @@ def due_to_post() -> dict[str, Any]:
                     worker[0].wake()
 
             core = Core(store, policy(), clock, wake, lambda: None)
-            poster = _Poster(f"{served.url}/services/T0/B0/hook")
+            poster = Poster(f"{served.url}/services/T0/B0/hook")
             worker.append(ChannelWorker("care", poster, core, clock, 5.0, 60.0))
             worker[0].start()
             stop_at = max(due.values()) + 1.0

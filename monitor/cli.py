@@ -8,17 +8,28 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
-from monitor.clock import Clock
+from monitor.alerts_cli import alerts_app
+from monitor.opening import (
+    FAILED,
+    USAGE,
+    CaseArgument,
+    ClockOption,
+    ConfigOption,
+    JsonOption,
+    WhoOption,
+    print_line,
+)
+from monitor.opening import fail as _fail
+from monitor.opening import find_path as _path
+from monitor.opening import open_config as _open
 from rules.case import Action, Word
 from wire.durations import parse_duration
 from wire.redact import inert
@@ -30,67 +41,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-OK, FAILED, USAGE = 0, 1, 2
-PLACES = (Path("monitor.toml"), Path("/etc/response-monitor/monitor.toml"))
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", envvar="RESPONSE_MONITOR_CONFIG", help="the monitor.toml")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
-ClockOption = Annotated[str | None, typer.Option("--pretended-time", hidden=True)]
-WhoOption = Annotated[str, typer.Option("--by", envvar="USER", help="who says so")]
-CaseArgument = Annotated[str, typer.Argument(help="a case's id, or the id of any of its messages")]
-
-
-def _fail(message: str, code: int = FAILED) -> NoReturn:
-    Console(stderr=True, highlight=False, markup=False).print(message, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-@dataclass(slots=True)
-class _Opened:
-    """A config with what a command on its store needs."""
-
-    path: Path
-    config: Any
-    policy: Any
-    store_path: Path
-    clock: Clock
-
-    @property
-    def now(self) -> datetime:
-        return self.clock.now()
-
-
-def _path(config: Path | None) -> Path:
-    if config is not None:
-        return config
-    for place in PLACES:
-        if place.exists():
-            return place
-    _fail("no monitor.toml here or in /etc/response-monitor; `response-monitor init` writes one", USAGE)
-
-
-@contextmanager
-def _open(config: Path | None, pretended: str | None = None) -> Iterator[_Opened]:
-    """Load the config; turn what can go wrong into one clear line and the right exit code."""
-    from monitor.act import NoSuchCase
-    from monitor.load import ConfigError, load_config, load_packs, policy_json
-    from monitor.policy import make_policy
-    from monitor.store.database import StoreError
-
-    path = _path(config)
-    try:
-        loaded = load_config(path)
-        policy = make_policy(loaded, load_packs(), {}, policy_json(loaded))
-        clock = Clock() if pretended is None else Clock.parse(pretended)
-        folder = loaded.monitor.folder(path)
-        yield _Opened(path, loaded, policy, folder / "monitor.db", clock)
-    except ConfigError as error:
-        _fail(str(error), USAGE)
-    except (StoreError, NoSuchCase, OSError) as error:
-        _fail(str(error))
+app.add_typer(alerts_app, name="alerts")
 
 
 @app.command()
@@ -107,11 +58,6 @@ def init(
     except OSError as error:
         _fail(f"{path} cannot be written: {error.strerror}")
     print_line(f"wrote {path}; edit it, then: response-monitor check --config {path}")
-
-
-def print_line(text: str) -> None:
-    """One line on standard output."""
-    sys.stdout.write(text + "\n")
 
 
 @app.command()
@@ -242,10 +188,27 @@ def _say(
                 end = opened.now + parse_duration(until)
             except ValueError as error:
                 _fail(str(error), USAGE)
+        if word is Word.ASSIGN:
+            note = _person(opened.policy, note)
         store = open_store(opened.store_path)
         done = act(store, opened.policy, Action(word, id, who, opened.now, end, note), opened.now)
         store.close()
         print_line(f"{done.id}: {done.status.value.replace('_', ' ')}")
+
+
+def _person(policy: Any, word: str | None) -> str | None:
+    """The name of the person meant; the word itself, with a warning, where the config knows nobody so."""
+    from rules.team import find_person
+
+    found = find_person(policy.people, word)
+    if found is None and policy.people:
+        err = Console(stderr=True, markup=False, highlight=False)
+        err.print(
+            f"warning: nobody in [[people]] is {inert(word or '')!r}: the case is theirs, and no alert "
+            "calls them",
+            soft_wrap=True,
+        )
+    return word if found is None else found.name
 
 
 @app.command()
@@ -313,7 +276,7 @@ def assign(
     config: ConfigOption = None,
     pretended_time: ClockOption = None,
 ) -> None:
-    """Say whose it is."""
+    """Say whose it is: somebody's name, Slack id or address in [[people]], or any other name."""
     _say(config, pretended_time, Word.ASSIGN, id, by, note=to)
 
 

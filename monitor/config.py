@@ -17,35 +17,23 @@ from typing import Annotated, Any, Literal
 import re2
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    StringConstraints,
     model_validator,
 )
 
 from monitor.calendars import check_zone
+from monitor.matching import ALWAYS, MatchConfig, Model, Name, Phrase
+from monitor.who import PersonConfig, RouteConfig
 from rules.hours import Calendar
 from rules.meaning.contract import Priority
 from rules.meaning.patterns import make_matcher, pattern_from_mapping
 from rules.meaning.policy import USER_PATTERNS_MAX
-from rules.message import Kind
-from rules.targets import PRIORITY_ORDER
 from wire.durations import Duration
 from wire.exchange import check_proxy
 from wire.secret import Secret
 
 StageName = Literal["warning", "breach", "cleared", "spike", "trouble"]
 STAGES: tuple[StageName, ...] = ("warning", "breach", "cleared", "spike", "trouble")
-ALWAYS = "always"
-"""Names the calendar that is never closed, wherever one can be named."""
-
-
-class _Model(BaseModel):
-    """Unknown keys are errors, so that a typing error is seen; nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def _regex(pattern: str) -> str:
@@ -99,33 +87,18 @@ def _ascending(shares: list[float]) -> list[float]:
     return shares
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("expected letters that can be shown, on one line")
-    return text
-
-
 def _from_second(value: timedelta) -> timedelta:
     if value < timedelta(seconds=1):
         raise ValueError('expected at least "1s"')
     return value
 
 
-def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str | int) else value
-
-
 PositiveDuration = Annotated[Duration, AfterValidator(_from_second)]
 Regex = Annotated[str, AfterValidator(_regex)]
-Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_printable)
-]
-Stars = Annotated[int, Field(ge=1, le=10)]
 UserPattern = Annotated[dict[str, Any], AfterValidator(_user_pattern)]
 
 
-class MonitorConfig(_Model):
+class MonitorConfig(Model):
     """[monitor]: the daemon itself."""
 
     state_folder: Path | None = Field(
@@ -157,7 +130,7 @@ class MonitorConfig(_Model):
         return Path(given) if given else (config_path.parent / "state").absolute()
 
 
-class HttpConfig(_Model):
+class HttpConfig(Model):
     """[http]: how we talk to platforms and channels."""
 
     proxy: Annotated[str, AfterValidator(_proxy_url)] | None = Field(
@@ -175,7 +148,7 @@ class HttpConfig(_Model):
     )
 
 
-class WebConfig(_Model):
+class WebConfig(Model):
     """[web]: metrics and health."""
 
     enabled: bool = Field(default=True, description="Serve /metrics, /healthz and /readyz.")
@@ -197,7 +170,7 @@ class WebConfig(_Model):
         return not ip_address(self.host).is_loopback
 
 
-class HeartbeatConfig(_Model):
+class HeartbeatConfig(Model):
     """[heartbeat]: a dead man's switch."""
 
     url: Secret | None = Field(
@@ -207,7 +180,7 @@ class HeartbeatConfig(_Model):
     every: PositiveDuration = Field(default=timedelta(seconds=60), description="How often it is pinged.")
 
 
-class RulesConfig(_Model):
+class RulesConfig(Model):
     """[rules]: what a message means."""
 
     complaint_threshold: float = Field(
@@ -241,7 +214,7 @@ class RulesConfig(_Model):
         return self
 
 
-class BrandConfig(_Model):
+class BrandConfig(Model):
     """[brands.NAME]: who is answerable. Its accounts stand in [[brands.NAME.x]] and the like."""
 
     name: Name | None = Field(
@@ -274,10 +247,9 @@ class BrandConfig(_Model):
     )
 
 
-class TargetConfig(_Model):
+class TargetConfig(MatchConfig):
     """[[targets]]: a promise, and the cases that it is for; top to bottom, the first that matches."""
 
-    name: Name = Field(examples=["public complaints"], description="Its name in alerts and metrics.")
     first_response: PositiveDuration | None = Field(
         default=None,
         examples=["15m"],
@@ -304,36 +276,6 @@ class TargetConfig(_Model):
         '"always".',
     )
     no_target: bool = Field(default=False, description="These cases are promised nothing.")
-    brand: str | None = Field(default=None, examples=["acme"], description="Only cases of this brand.")
-    connector: str | None = Field(default=None, examples=["x"], description="Only cases on this platform.")
-    account: str | None = Field(
-        default=None, examples=["acmehelp"], description="Only cases that came in by this account."
-    )
-    public: bool | None = Field(
-        default=None, description="Only public cases (true), only private ones (false)."
-    )
-    kind: Kind | None = Field(default=None, description="Only a post, comment, dm, review or email.")
-    complaint: bool | None = Field(default=None, description="Only complaints (true), only others (false).")
-    addressed: bool | None = Field(
-        default=None, description="Only what speaks to the brand (true), only what speaks of it (false)."
-    )
-    priority: Annotated[list[Priority], BeforeValidator(_one_or_many), Field(min_length=1)] | None = Field(
-        default=None,
-        examples=[["high", "urgent"]],
-        description="Only these priorities: low, normal, high, urgent.",
-    )
-    min_followers: int | None = Field(
-        default=None, ge=0, examples=[10_000], description="Only authors with at least so many followers."
-    )
-    language: Annotated[list[Phrase], BeforeValidator(_one_or_many), Field(min_length=1)] | None = Field(
-        default=None, examples=[["en", "de"]], description="Only these languages, by their codes."
-    )
-    topic: Annotated[list[Phrase], BeforeValidator(_one_or_many), Field(min_length=1)] | None = Field(
-        default=None, examples=[["refund"]], description="Only cases about one of these topics."
-    )
-    rating: Annotated[list[Stars], BeforeValidator(_one_or_many), Field(min_length=1)] | None = Field(
-        default=None, examples=[[1, 2]], description="Only reviews with one of these numbers of stars."
-    )
     needs_reply: Literal["yes", "any"] = Field(
         default="yes", description='"yes": only what needs a reply; "any": thanks and praise too.'
     )
@@ -360,22 +302,12 @@ class TargetConfig(_Model):
     def leaves_nothing_to(self, other: TargetConfig) -> bool:
         """Whether every case that is for `other` is for this one too, so that `other`, below it, is never
         reached."""
-        for key in ("brand", "connector", "account", "public", "kind", "complaint", "addressed"):
-            own = getattr(self, key)
-            if own is not None and own != getattr(other, key):
-                return False
-        if not set(other.priority or PRIORITY_ORDER) <= set(self.priority or PRIORITY_ORDER):
+        if not self.takes_all_of(other):
             return False
-        if (self.min_followers or 0) > (other.min_followers or 0):
-            return False
-        for key in ("language", "topic", "rating"):
-            mine, theirs = getattr(self, key), getattr(other, key)
-            if mine is not None and (theirs is None or not set(theirs) <= set(mine)):
-                return False
         return self.needs_reply == "any" or other.needs_reply == "yes"
 
 
-class EscalationConfig(_Model):
+class EscalationConfig(Model):
     """[[escalations]]: a step that tells others when a stage passes and nothing happens. It stops when
     somebody takes the case, and when the customer waits no longer."""
 
@@ -418,7 +350,7 @@ class EscalationConfig(_Model):
         return self
 
 
-class StormsConfig(_Model):
+class StormsConfig(Model):
     """[storms]: when many cases are late at once, people get one message that is brought up to date."""
 
     enabled: bool = Field(default=True, description="Make one message of many.")
@@ -444,7 +376,7 @@ class StormsConfig(_Model):
         return self
 
 
-class SpikesConfig(_Model):
+class SpikesConfig(Model):
     """[spikes]: more complaints than usual at this hour, told before any target is broken."""
 
     enabled: bool = Field(default=True, description="Watch for them.")
@@ -457,7 +389,7 @@ class SpikesConfig(_Model):
     )
 
 
-class AlertsConfig(_Model):
+class AlertsConfig(Model):
     """[alerts]: what is said at all."""
 
     mode: Literal["send", "shadow"] = Field(
@@ -479,9 +411,18 @@ class AlertsConfig(_Model):
     credentials_warning: PositiveDuration = Field(
         default=timedelta(days=14), description="How long before it lapses a credential is told about."
     )
+    fallback: list[str] = Field(
+        default=[],
+        examples=[["ops-mail"]],
+        description="The channels that are told what could be told to nobody else; default: none.",
+    )
+    fallback_after: PositiveDuration = Field(
+        default=timedelta(minutes=10),
+        description="How long an alert is tried over its channels before the fallback is told.",
+    )
 
 
-class RoutingConfig(_Model):
+class RoutingConfig(Model):
     """The keys that every [channels.NAME] has beside its type's own."""
 
     type: str = Field(examples=["slack"], description="slack, smtp, webhook or pagerduty.")
@@ -549,6 +490,8 @@ class Config:
     channels: Mapping[str, ChannelConfig]
     calendars: Mapping[str, Calendar]
     escalations: tuple[EscalationConfig, ...]
+    routes: tuple[RouteConfig, ...]
+    people: tuple[PersonConfig, ...]
     all_accounts: tuple[AccountConfig, ...]
     warnings: tuple[str, ...] = ()
     file: str = "monitor.toml"

@@ -11,7 +11,7 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,12 +26,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 import alerts
 import connectors
-from alerts.contract import Channel, ChannelSurroundings
+from alerts.contract import CallbackAnswer, Channel, ChannelSurroundings, Listener, Listening
 from connectors.contract import Connector, Surroundings
 from monitor.act import rebuild
 from monitor.clock import Clock
 from monitor.config import Config
 from monitor.core import LOOK_EVERY_SECONDS, Core
+from monitor.desk import CareDesk
 from monitor.folding import fold_again
 from monitor.load import ConfigError, check_secrets, load_config, load_packs, policy_json
 from monitor.metrics import ProcessMetrics, StoreCollector
@@ -49,9 +50,10 @@ from wire.http import HttpClient, HttpOptions
 if TYPE_CHECKING:
     from monitor.web.server import WebServer
 
-STOP_SECONDS_MAX = 25.0
+STOP_SECONDS_MAX = 22.0
 """How long a stop waits for requests under way; systemd kills after 30."""
 
+LISTENER_STOP_SECONDS_MAX = 3.0
 READY_WITHIN_SECONDS = 3 * LOOK_EVERY_SECONDS
 LEASE_MARGIN_SECONDS = 15.0
 FOLD_BATCH = 200
@@ -104,14 +106,19 @@ def build_edges(config: Config, clock: Clock, state_folder: Path) -> Edges:
         )
         module = connectors.load(account.connector)
         made[account.brand, account.connector, account.label] = module.build(account.settings, surroundings)
+    return Edges(made, build_channels(config, clock))
+
+
+def build_channels(config: Config, clock: Clock) -> dict[str, Channel]:
+    """Every channel of a config by its name; raises as `build_edges` does."""
+    options = http_options(config)
     zone = ZoneInfo(config.monitor.time_zone)
-    channels = {
+    return {
         name: alerts.load(channel.type).build(
             channel.settings, ChannelSurroundings(name=name, zone=zone, http=options, clock=clock.now)
         )
         for name, channel in config.channels.items()
     }
-    return Edges(made, channels)
 
 
 def build_policy(config: Config, edges: Edges) -> Policy:
@@ -151,6 +158,7 @@ class Daemon:
         self.metrics = ProcessMetrics(clock.now)
         self._accounts: list[AccountWorker] = []
         self._channels: dict[str, ChannelWorker] = {}
+        self._listeners: dict[str, Listener] = {}
         self._last_beat = float("-inf")
         self._last_watchdog = float("-inf")
         self._watchdog = watchdog_seconds()
@@ -265,6 +273,27 @@ class Daemon:
             account.start()
         for channel in self._channels.values():
             channel.start()
+        desk = CareDesk(self._core, self._clock)
+        heard = {
+            name: channel.listen(desk)
+            for name, channel in edges.channels.items()
+            if isinstance(channel, Listening)
+        }
+        self._listeners = {name: listener for name, listener in heard.items() if listener is not None}
+        for listener in self._listeners.values():
+            listener.start()
+
+    def _receive(self, channel: str, headers: Mapping[str, str], body: bytes) -> CallbackAnswer:
+        """What a platform sends us about a channel, over HTTP."""
+        listener = self._listeners.get(channel)
+        return CallbackAnswer(404) if listener is None else listener.receive(headers, body)
+
+    def _stop_edges(self) -> None:
+        """Hear no more, then let what is under way finish."""
+        for listener in self._listeners.values():
+            listener.stop(LISTENER_STOP_SECONDS_MAX / len(self._listeners))
+        self._listeners = {}
+        stop_all(self._accounts, self._channels.values(), STOP_SECONDS_MAX)
 
     def _later(self, key: str, at: datetime, call: Callable[[], None]) -> None:
         """Have something called at a pretended time; a second call with the same key replaces the first."""
@@ -284,7 +313,7 @@ class Daemon:
                 lambda: read_store(path), self._clock.now, lambda: self._core.policy.response_buckets
             )
         )
-        app = make_app(self.metrics.registry, WebState(self.ready))
+        app = make_app(self.metrics.registry, WebState(self.ready, self._receive))
         self._web = WebServer(app, self.config.web.host, self.config.web.port)
         self._web.start()
 
@@ -332,7 +361,7 @@ class Daemon:
         log.info("stopping")
         with suppress(Exception):
             self._scheduler.shutdown(wait=False)
-        stop_all(self._accounts, self._channels.values(), STOP_SECONDS_MAX)
+        self._stop_edges()
         self._core.stop()
 
     def _reload(self) -> None:
@@ -350,7 +379,7 @@ class Daemon:
             return
         if config.monitor.folder(self._path) != self.state_folder or config.web != self.config.web:
             log.warning("state_folder and [web] change only at a restart")
-        stop_all(self._accounts, self._channels.values(), STOP_SECONDS_MAX)
+        self._stop_edges()
         self.config = config
         self._core.ask(lambda store: self._adopt(store, policy, edges)).result()
         self._start_workers(edges)

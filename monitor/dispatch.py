@@ -8,20 +8,20 @@ nothing else does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.contract import Channel, Receipt
 from monitor.policy import Policy
-from monitor.store.outbox import Row, State
+from monitor.saying import fall_back, opens_at, say
+from monitor.store.outbox import Row
 from monitor.store.store import Store
 from monitor.telling import case_of, make_alert
-from monitor.watch import alert_key, said_of
+from monitor.watch import said_of
 from rules.alert import Alert, Stage
 from rules.decisions import CLAIMS, Owed, clock_of, put_off_until, superseded
-from rules.meaning.contract import Priority
-from rules.routes import route
+from rules.routes import Heard, News, last_resort
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.secret import SecretMissing
 
@@ -110,13 +110,10 @@ def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seco
         return False
     store.outbox.lease(row.pk, now + timedelta(seconds=lease_seconds))
     leased = store.outbox.get(row.pk)
-    return False if leased is None else Leased(leased, alert, previous)
-
-
-def opens_at(policy: Policy, channel: str, now: datetime) -> datetime:
-    """When the channel may speak: now, or at the end of its quiet hours."""
-    hours = policy.hours.get(channel)
-    return now if hours is None else hours.next_open(now) or now
+    if leased is None:
+        return False
+    # Whether an earlier try may have got through; this one's own outcome says it of this one.
+    return Leased(replace(leased, maybe_told=row.maybe_told), alert, previous)
 
 
 def next_due(store: Store, policy: Policy, channel: str, now: datetime) -> datetime | None:
@@ -199,11 +196,12 @@ def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: floa
             store.figures.observe("alert_delivery_seconds", seconds, DELIVERY_BUCKETS, channel=row.channel)
             return Dispatched("delivered", next_due(store, policy, row.channel, now), key=row.key)
         detail = str(error) if error is not None else "no receipt and no reason"
-        tried = store.outbox.deliveries(row.pk)
-        too_old = bool(tried) and now - tried[0][1] > GIVE_UP_AFTER
+        tried_at = store.outbox.first_tried(row.pk)
+        too_old = tried_at is not None and now - tried_at > GIVE_UP_AFTER
         if isinstance(error, RetryAt | Malformed) and not too_old:
             at = _retry_at(error, row.attempts, now, jitter)
-            unknown = isinstance(error, RetryAt) and error.accepted_unknown
+            # An answer that makes no sense does not say that it was not taken.
+            unknown = isinstance(error, Malformed) or error.accepted_unknown
             store.outbox.retry(row, at, detail, now, maybe_told=unknown)
             store.figures.count("alert_retries", channel=row.channel)
             return Dispatched("retry", next_due(store, policy, row.channel, now), key=row.key, detail=detail)
@@ -245,9 +243,11 @@ def _receipt(body: Mapping[str, Any]) -> Receipt:
 
 
 def _bury(store: Store, policy: Policy, row: Row, detail: str, now: datetime) -> None:
-    """A dead letter, counted and told over the other channels."""
+    """A dead letter, counted and told over the other channels; what it said goes to the fallback, if nobody
+    else was told it."""
     store.outbox.bury(row, detail, now)
     store.figures.count("alerts_ended", channel=row.channel, outcome="dead")
+    fall_back(store, policy, row, now)
     _tell_elsewhere(store, policy, row, detail, now)
 
 
@@ -261,16 +261,16 @@ def _tell_elsewhere(store: Store, policy: Policy, row: Row, detail: str, now: da
         "what_to_do": "Mend the channel, then `response-monitor check --send`. Until then look at the queue.",
         "since": now.isoformat(),
     }
-    others = [r for r in policy.routes if r.channel != row.channel]
-    for other in route(others, Stage.TROUBLE, "", Priority.URGENT):
-        store.outbox.add(
-            key=alert_key(subject, owed, other.channel, other.recipient),
-            subject=subject,
-            about=None,
-            owed=owed,
-            channel=other.channel,
-            recipient=other.recipient,
-            body=words,
-            now=now,
-            state=State.SHADOW if policy.shadow else State.PENDING,
-        )
+    say(store, policy, owed, subject, None, _others(policy, row.channel), words, now)
+
+
+def _others(policy: Policy, channel: str) -> tuple[Heard, ...]:
+    """Who hears that a channel takes nothing: whoever hears of troubles; where routes would leave that to
+    this very channel, the fallback, or any other that does say troubles."""
+    others = tuple(r for r in policy.routes if r.channel != channel)
+    news = News(Stage.TROUBLE, "")
+    heard = tuple(h for h in policy.find_routes(news).heard if h.route.channel != channel)
+    if heard or not policy.rows:
+        return heard
+    fallback = last_resort(others, policy.fallback, "")
+    return tuple(map(Heard, fallback or (r for r in others if r.mismatch(news) is None)))

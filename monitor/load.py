@@ -21,8 +21,6 @@ import alerts
 import connectors
 from monitor.calendars import CalendarConfig, make_calendar
 from monitor.config import (
-    ALWAYS,
-    STAGES,
     AccountConfig,
     AlertsConfig,
     BrandConfig,
@@ -39,7 +37,10 @@ from monitor.config import (
     TargetConfig,
     WebConfig,
 )
+from monitor.matching import ALWAYS, MatchConfig
 from monitor.places import KeyPath, key_lines, say_key
+from monitor.second_look import second_look
+from monitor.who import PersonConfig, RouteConfig
 from rules.hours import Calendar, calendar_to_mapping
 from wire.secret import Secret, SecretMissing
 
@@ -54,7 +55,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "storms": StormsConfig,
     "spikes": SpikesConfig,
 }
-_TOP = (*_SECTIONS, "brands", "calendars", "targets", "escalations", "channels")
+_TOP = (*_SECTIONS, "brands", "calendars", "targets", "escalations", "routes", "people", "channels")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _NAMED = re.compile(r"(?P<name>[a-z_0-9]+)(?:\[(?P<number>\d+)\])?: (?P<rest>.+)", re.DOTALL)
@@ -140,6 +141,9 @@ class _Loading:
         targets = self._targets(brands, calendars)
         channels = self._channels(brands, calendars)
         escalations = self._escalations(brands, targets, channels)
+        routes = self._routes(brands, targets, channels)
+        people = self._people(calendars)
+        self._known_words(("alerts", "fallback"), getattr(sections["alerts"], "fallback", ()), channels)
         if self._blamed:
             raise ConfigError(self._problems())
         config = Config(
@@ -149,10 +153,14 @@ class _Loading:
             channels=channels,
             calendars=calendars,
             escalations=tuple(escalations),
+            routes=tuple(routes),
+            people=tuple(people),
             all_accounts=tuple(accounts),
             file=str(self._path),
         )
-        return replace(config, warnings=tuple(_second_look(config, "targets" in self._raw)))
+        return replace(
+            config, warnings=tuple(second_look(config, "targets" in self._raw, find_secrets(config)))
+        )
 
     def _blame(self, where: KeyPath, message: str) -> None:
         self._blamed.append((where, message))
@@ -274,49 +282,78 @@ class _Loading:
         targets: Sequence[TargetConfig],
         channels: Collection[str],
     ) -> list[EscalationConfig]:
-        rows = self._raw.get("escalations", [])
-        if not isinstance(rows, list):
-            self._blame(("escalations",), "expected tables such as [[escalations]]")
-            return []
         found: list[EscalationConfig] = []
-        known_channels = {*channels, *self._raw.get("channels", {})}
-        for number, row in enumerate(rows):
-            where: KeyPath = ("escalations", number)
-            step = self._validate(EscalationConfig, row, where)
-            if step is None:
-                continue
-            if step.name in {s.name for s in found}:
-                self._blame((*where, "name"), f"{step.name!r} is the name of another step")
-            lists = (
-                ("channels", step.channels, known_channels, "channel"),
-                ("brands", step.brands, brands, "brand"),
-                ("targets", step.targets, [t.name for t in targets], "target"),
-            )
-            for key, words, known, what in lists:
-                for at, word in enumerate(words or ()):
-                    if word not in known:
-                        self._blame((*where, key, at), _unknown(word, known, what))
+        for where, step in self._rows("escalations", EscalationConfig, "step"):
+            self._known_words((*where, "channels"), step.channels, channels)
+            self._known_words((*where, "brands"), step.brands, brands, "brand")
+            self._known_words((*where, "targets"), step.targets, [t.name for t in targets], "target")
             found.append(step)
         return found
 
-    def _targets(self, brands: Collection[str], calendars: Collection[str]) -> list[TargetConfig]:
-        rows = self._raw.get("targets")
-        if rows is None:
-            return [TargetConfig.model_validate(row) for row in tomllib.loads(template())["targets"]]
+    def _routes(
+        self, brands: Collection[str], targets: Sequence[TargetConfig], channels: Collection[str]
+    ) -> list[RouteConfig]:
+        found: list[RouteConfig] = []
+        for where, row in self._rows("routes", RouteConfig, "route"):
+            self._known_words((*where, "channels"), row.channels, channels)
+            self._known_words((*where, "fallback"), row.fallback, channels)
+            self._known_words((*where, "target"), row.target, [t.name for t in targets], "target")
+            self._known_places(row, brands, where)
+            found.append(row)
+        return found
+
+    def _people(self, calendars: Collection[str]) -> list[PersonConfig]:
+        found: list[PersonConfig] = []
+        for where, person in self._rows("people", PersonConfig, "person"):
+            self._known_calendar(person.shift or ALWAYS, calendars, (*where, "shift"))
+            for key in ("slack", "email", "signature"):
+                if getattr(person, key) is not None and getattr(person, key) in {
+                    getattr(p, key) for p in found
+                }:
+                    self._blame((*where, key), "is that of another person")
+            found.append(person)
+        return found
+
+    def _rows(self, name: str, model: type[Any], what: str) -> Iterator[tuple[KeyPath, Any]]:
+        """Each valid [[name]] with its place; names are unique, whatever the case of their letters."""
+        rows = self._raw.get(name, [])
         if not isinstance(rows, list):
-            self._blame(("targets",), "expected tables such as [[targets]]")
-            return []
-        found: list[TargetConfig] = []
+            self._blame((name,), f"expected tables such as [[{name}]]")
+            return
+        seen: set[str] = set()
         for number, row in enumerate(rows):
-            target = self._validate(TargetConfig, row, ("targets", number))
-            if target is None:
+            made = self._validate(model, row, (name, number))
+            if made is None:
                 continue
-            if target.name in {t.name for t in found}:
-                self._blame(("targets", number, "name"), f"{target.name!r} is the name of another target")
-            for key, known in (("brand", brands), ("connector", connectors.REGISTRY)):
-                if getattr(target, key) is not None and getattr(target, key) not in known:
-                    self._blame(("targets", number, key), _unknown(getattr(target, key), known, key))
-            self._known_calendar(target.calendar, calendars, ("targets", number, "calendar"))
+            if made.name.casefold() in seen:
+                self._blame((name, number, "name"), f"{made.name!r} is the name of another {what}")
+            seen.add(made.name.casefold())
+            yield (name, number), made
+
+    def _known_words(
+        self, where: KeyPath, words: Iterable[str] | None, known: Collection[str], what: str = "channel"
+    ) -> None:
+        """Blame each word of a list that names nothing. A channel that is there and wrong is no mistake
+        here."""
+        there = self._raw.get("channels")
+        if what == "channel" and isinstance(there, dict):
+            known = {*known, *there}
+        for at, word in enumerate(words or ()):
+            if word not in known:
+                self._blame((*where, at), _unknown(word, known, what))
+
+    def _known_places(self, row: MatchConfig, brands: Collection[str], where: KeyPath) -> None:
+        for key, known in (("brand", brands), ("connector", connectors.REGISTRY)):
+            if getattr(row, key) is not None and getattr(row, key) not in known:
+                self._blame((*where, key), _unknown(getattr(row, key), known, key))
+
+    def _targets(self, brands: Collection[str], calendars: Collection[str]) -> list[TargetConfig]:
+        if self._raw.get("targets") is None:
+            return [TargetConfig.model_validate(row) for row in tomllib.loads(template())["targets"]]
+        found: list[TargetConfig] = []
+        for where, target in self._rows("targets", TargetConfig, "target"):
+            self._known_places(target, brands, where)
+            self._known_calendar(target.calendar, calendars, (*where, "calendar"))
             found.append(target)
         return found
 
@@ -355,41 +392,6 @@ def _is_tables(value: Any) -> bool:
     return isinstance(value, dict) or (
         isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
     )
-
-
-def _second_look(config: Config, own_targets: bool) -> Iterator[str]:
-    """What is allowed and probably not meant."""
-    if config.web.enabled and config.web.is_public:
-        yield f"web.listen: others can reach {config.web.listen}, and there is no password on it"
-    for name in config.brands:
-        if name not in {a.brand for a in config.all_accounts}:
-            yield f"brands.{name}: has no account, so nothing will be read for it"
-    handles: set[tuple[str, str, str]] = set()
-    for account in config.all_accounts:
-        one = (account.brand, account.connector, account.handle)
-        if one in handles:
-            yield f"{account.key}: @{account.handle} stands here twice, and is read twice"
-        handles.add(one)
-    if not own_targets:
-        said = ", ".join(t.name for t in config.targets)
-        yield f"targets: none are given, so those of `response-monitor init` hold: {said}"
-    elif not config.targets:
-        yield "targets: none are given, so nothing can be late"
-    for number, target in enumerate(config.targets):
-        above = next((t for t in config.targets[:number] if t.leaves_nothing_to(target)), None)
-        if above is not None:
-            yield f"targets[{number}]: {target.name!r} is never reached; {above.name!r} above takes its cases"
-        labels = {a.label for a in config.all_accounts if target.brand in (None, a.brand)}
-        if target.account is not None and target.account not in labels:
-            yield f"targets[{number}].account: no account has the label {target.account!r}"
-    if not config.channels:
-        yield "channels: none are given, so nobody will be told"
-    for stage in STAGES if config.channels else ():
-        if not any(stage in c.stages for c in config.channels.values()):
-            yield f"channels: none says {stage!r}"
-    for where, secret in find_secrets(config):
-        if secret.source == "file" and not Path(secret.name).is_absolute():
-            yield f"{where}: {secret.name!r} is looked for in the folder that the command is started in"
 
 
 def _unknown(word: str, known: Iterable[str], what: str = "key") -> str:
@@ -452,7 +454,8 @@ def _explain(found: Any, model: type[BaseModel], key: KeyPath, also: Iterable[st
     context = found.get("ctx", {})
     match found["type"]:
         case "extra_forbidden":
-            return _unknown(str(key[-1]), {*model.model_fields, *also} if len(key) == 1 else ())
+            own = {field.alias or name for name, field in model.model_fields.items()}
+            return _unknown(str(key[-1]), {*own, *also} if len(key) == 1 else ())
         case "missing":
             meaning = f" ({field.description})" if field is not None and field.description else ""
             return f"missing{meaning}{_such_as(field, str(key[-1]))}"
@@ -541,12 +544,12 @@ def secret_values(config: Config) -> list[str]:
 
 def policy_json(config: Config) -> str:
     """The promises and meanings as canonical JSON, to be kept as a fact: the same config, the same text. No
-    secret is in it."""
+    secret is in it, and nothing of who is told: that changes no case."""
     return json.dumps(
         {
             "brands": {name: plain(brand) for name, brand in config.brands.items()},
             "rules": plain(config.rules),
-            "alerts": plain(config.alerts),
+            "alerts": {k: v for k, v in plain(config.alerts).items() if not k.startswith("fallback")},
             "targets": [plain(target) for target in config.targets],
             "calendars": {name: calendar_to_mapping(c) for name, c in config.calendars.items()},
         },

@@ -141,6 +141,11 @@ STORED: Mapping[str, MetricDoc] = {
         "channel outcome",
         "Alerts that left the outbox: delivered, dead (will never be taken), or superseded (no longer true).",
     ),
+    "alerts_by_fallback": _counter(
+        "alerts_by_fallback",
+        "channel",
+        "Alerts that a fallback was told, since nobody else could be or no route was for them.",
+    ),
     "alert_retries": _counter("alert_retries", "channel", "Attempts to send that failed and are made again."),
     "alert_delivery_seconds": _histogram(
         "alert_delivery_seconds", "channel", "Time from an alert's making to the remote's accept."
@@ -200,6 +205,14 @@ BUDGET_RESET = _gauge(
     "budget_reset_timestamp_seconds", _BUDGET, "When the limit's window begins anew; absent where unknown."
 )
 OUTBOX = _gauge("outbox_depth", "channel state", "Alerts in the outbox that are still to be sent, by state.")
+OUTBOX_OLDEST = _gauge(
+    "outbox_oldest_timestamp_seconds",
+    "channel",
+    "When the oldest alert was made that is still to be sent; absent where there is none.",
+)
+DEAD = _gauge(
+    "dead_letters", "channel", "Alerts that no remote would take and nobody has had tried again since."
+)
 STORE_UP = _gauge("store_up", "", "1 where this scrape could read the store, else 0.")
 ERRORS = _counter(
     "metrics_errors", "part", "Parts or rows of the store that a scrape had to leave out, by part."
@@ -219,7 +232,7 @@ METRICS: tuple[MetricDoc, ...] = (
     *(UNANSWERED, OVERDUE, OLDEST),
     *(STREAM_UP, STREAM_FAILURES, STREAM_STARTED, STREAM_SUCCESS, STREAM_THROUGH),
     *(ACCOUNT_REFUSED, EXPIRY, BUDGET_LIMIT, BUDGET_REMAINING, BUDGET_RESET),
-    *(OUTBOX, STORE_UP, ERRORS),
+    *(OUTBOX, OUTBOX_OLDEST, DEAD, STORE_UP, ERRORS),
     *(BUILD, LAG, LOOP, RELOADS, LOADED, POLL),
 )
 """Every metric of ours. The libraries' own `process_…` and `python_…` come beside them."""
@@ -459,6 +472,10 @@ def _tell_budgets(reader: Reader, _now: datetime, series: _Series) -> None:
 def _tell_outbox(reader: Reader, _now: datetime, series: _Series) -> None:
     for channel, state, count in reader.outbox.depth():
         series.set(OUTBOX, (channel, state), count)
+    for channel, made_at in reader.outbox.oldest_unsent():
+        series.set(OUTBOX_OLDEST, (channel,), made_at)
+    for channel, count, _, _ in reader.outbox.dead():
+        series.set(DEAD, (channel,), count)
 
 
 _PARTS: Mapping[str, Callable[[Reader, datetime, _Series], None]] = {

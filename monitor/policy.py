@@ -15,7 +15,9 @@ from typing import Any
 
 import re2
 
-from monitor.config import ALWAYS, BrandConfig, Config, EscalationConfig
+from monitor.config import BrandConfig, Config, EscalationConfig
+from monitor.matching import ALWAYS
+from monitor.who import ON_CALL
 from rules.alert import Stage
 from rules.case import Case, ClockName
 from rules.decisions import Manner
@@ -31,15 +33,18 @@ from rules.meaning.sentiment import Sentiment, vader
 from rules.message import Kind, Message
 from rules.people import Automation, make_automation
 from rules.policies import FoldPolicy, Policies
-from rules.routes import Route
+from rules.routes import Answer, News, Route, find_routes
+from rules.routes import Row as RouteRow
 from rules.storms import SpikePolicy, StormPolicy
 from rules.targets import Target
+from rules.team import Person
 
 RESPONSE_BUCKETS = (30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
 """Histogram edges in seconds, 30 s to 24 h; every target joins them as an exact edge."""
 
 BLIND_AFTER_SECONDS_DEFAULT = 900.0
 QUICK_SECONDS_DEFAULT = 5.0
+FALLBACK_AFTER_SECONDS_DEFAULT = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,11 @@ class Policy:
     `steps` are those of escalations; `hours` the calendar outside of which a channel is quiet, by its name;
     `storm` and `spike` are None where they are not watched for. `stored`: its JSON, as kept among the facts.
     `look_ups`: the (brand, connector) whose platform can be asked whether a public message still stands.
-    `sees_all`: what the store holds is all that there is (a replay), so that no claim waits for a look."""
+    `sees_all`: what the store holds is all that there is (a replay), so that no claim waits for a look.
+    `routes` are the channels, `rows` the [[routes]] that choose among them (none: each goes by its own keys);
+    `fallback` names the channels that are told what nobody else could be for `fallback_after_seconds`.
+    `shifts` are the hours of the `people` by their names (None: always); `on_call` the channels that call
+    who is on."""
 
     brands: Mapping[str, BrandPolicy]
     routes: tuple[Route, ...]
@@ -88,6 +97,21 @@ class Policy:
     hours: Mapping[str, Calendar] = field(default_factory=dict)
     storm: StormPolicy | None = None
     spike: SpikePolicy | None = None
+    rows: tuple[RouteRow, ...] = ()
+    fallback: tuple[str, ...] = ()
+    fallback_after_seconds: float = FALLBACK_AFTER_SECONDS_DEFAULT
+    people: tuple[Person, ...] = ()
+    shifts: Mapping[str, Calendar | None] = field(default_factory=dict)
+    on_call: frozenset[str] = frozenset()
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether anybody is told where those who were to be told could not be."""
+        return bool(self.fallback) or any(row.fallback for row in self.rows)
+
+    def find_routes(self, news: News) -> Answer:
+        """Whom to tell of it, and why."""
+        return find_routes(self.routes, self.rows, news, self.fallback)
 
     @property
     def manner(self) -> Manner:
@@ -160,18 +184,7 @@ def make_policy(
             name: _brand(name, brand, config, parsed, sentiment, Policies.of(fold_policy(body, name)))
             for name, brand in config.brands.items()
         },
-        routes=tuple(
-            Route(
-                channel=name,
-                recipient=recipients[name],
-                stages=frozenset(Stage(s) for s in channel.stages),
-                brands=None if channel.brands is None else frozenset(channel.brands),
-                min_priority=Priority(channel.min_priority),
-                updates=name in updating,
-            )
-            for name, channel in config.channels.items()
-            if name in recipients
-        ),
+        routes=make_routes(config, recipients, updating),
         shadow=config.alerts.mode == "shadow",
         show_dm_text=config.alerts.show_dm_text,
         blind_after_seconds=None if blind_after is None else blind_after.total_seconds(),
@@ -195,6 +208,32 @@ def make_policy(
         )
         if config.spikes.enabled
         else None,
+        rows=tuple(route.row for route in config.routes),
+        fallback=tuple(config.alerts.fallback),
+        fallback_after_seconds=config.alerts.fallback_after.total_seconds(),
+        people=tuple(person.person for person in config.people),
+        shifts={ALWAYS: None, **config.calendars},
+        on_call=frozenset(
+            n for n, c in config.channels.items() if getattr(c.settings, "mention", None) == ON_CALL
+        ),
+    )
+
+
+def make_routes(
+    config: Config, recipients: Mapping[str, str], updating: Collection[str] = ()
+) -> tuple[Route, ...]:
+    """The channels that have a recipient, with what each wants to hear, in the order of the config."""
+    return tuple(
+        Route(
+            channel=name,
+            recipient=recipients[name],
+            stages=frozenset(Stage(s) for s in channel.stages),
+            brands=None if channel.brands is None else frozenset(channel.brands),
+            min_priority=Priority(channel.min_priority),
+            updates=name in updating,
+        )
+        for name, channel in config.channels.items()
+        if name in recipients
     )
 
 

@@ -15,7 +15,11 @@ from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Troubl
 from rules.case import Case, Clock, ClockName, Status
 from rules.decisions import Owed, clock_of
 from rules.storms import common_words, worst
+from rules.team import find_person, on_shift, signed_by
 from wire.durations import say_duration
+
+CALLS_MAX = 20
+"""More people are not called by one message."""
 
 
 def case_of(reader: Reader, row: OutboxRow) -> CaseRow | None:
@@ -33,7 +37,7 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
         raise LookupError(f"no case holds message {row.about.message}")
     alert = Alert(row.key, row.subject, row.stage, now, row.owed.repeat, step=row.owed.step)
     if held is not None:
-        return replace(alert, case=make_facts(reader, policy, held, row.owed))
+        return replace(alert, case=facts_for(reader, policy, held, row.owed, row.channel, now))
     if "surge" not in row.body:
         return replace(alert, trouble=make_trouble(reader, row, now))
     surge = reader.surges.get(row.body["surge"])
@@ -41,7 +45,34 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
         raise LookupError(f"no storm or spike has the number {row.body['surge']}")
     if surge.kind is Kind.SPIKE:
         return replace(alert, spike=make_spike(policy, surge))
-    return replace(alert, storm=make_storm(reader, policy, surge))
+    calls, notes = calls_of(policy, row.channel, row.owed, None, now)
+    return replace(alert, storm=replace(make_storm(reader, policy, surge), calls=calls, caveats=notes))
+
+
+def facts_for(
+    reader: Reader, policy: Policy, row: CaseRow, owed: Owed, channel: str, now: datetime
+) -> CaseFacts:
+    """What an alert over this channel says about one clock of a case, with whom it calls."""
+    calls, notes = calls_of(policy, channel, owed, row.case.assignee, now)
+    facts = make_facts(reader, policy, row, owed)
+    return replace(facts, calls=calls, caveats=(*facts.caveats, *notes))
+
+
+def calls_of(
+    policy: Policy, channel: str, owed: Owed, assignee: str | None, now: datetime
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The Slack ids of the people whom this concerns by name: whose it is, and who is on shift where the
+    channel calls those. And what an alert must admit of it. All of it is out of the config."""
+    found: list[str] = []
+    owner = find_person(policy.people, assignee)
+    if owner is not None and owner.slack is not None:
+        found.append(owner.slack)
+    if channel not in policy.on_call:
+        return tuple(found), ()
+    on = [p.slack for p in on_shift(policy.people, policy.shifts, now) if p.slack is not None]
+    begins = owed.stage in (Stage.BREACH, Stage.ESCALATED) or (owed.stage is Stage.STORM and owed.repeat == 0)
+    notes = ("nobody is on shift",) if begins and not on else ()
+    return tuple(dict.fromkeys([*found, *on]))[:CALLS_MAX], notes
 
 
 def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed) -> CaseFacts:
@@ -75,7 +106,7 @@ def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed) -> Case
         caveats=owed.caveats,
         assignee=case.assignee,
         acknowledged_by=case.acknowledged_by,
-        outcome=outcome_of(case, clock),
+        outcome=_signed(reader, policy, row, clock, outcome_of(case, clock)),
         answered_at=clock.stopped_at if clock.ending is Status.ANSWERED else None,
         clock=clock.name,
         unknown_since=owed.unknown_since,
@@ -162,6 +193,15 @@ def outcome_of(case: Case, clock: Clock | None = None) -> str | None:
         Status.IGNORED: f"{by} says that it needs no reply",
         Status.ANSWERED_ELSEWHERE: f"answered elsewhere, says {by}",
     }[clock.ending or case.status]
+
+
+def _signed(reader: Reader, policy: Policy, row: CaseRow, clock: Clock, outcome: str | None) -> str | None:
+    """The outcome with the name of whoever signed the answer, where [[people]] has the signature."""
+    if outcome is None or clock.ending is not Status.ANSWERED or clock.answer_id is None:
+        return outcome
+    answer = reader.messages(row.scope).read(clock.answer_id)
+    by = None if answer is None else signed_by(policy.people, answer.text)
+    return outcome if by is None else f"{outcome} ({by.name})"
 
 
 def make_trouble(reader: Reader, row: OutboxRow, now: datetime) -> Trouble:

@@ -128,6 +128,10 @@ def status(reader: Reader, now: datetime) -> dict[str, Any]:
         ],
         "outbox": [{"channel": c, "state": s, "count": n} for c, s, n in reader.outbox.depth()],
         "dead_letters": reader.outbox.dead_letters(),
+        "dead_by_channel": [
+            {"channel": channel, "dead": count, "last_at": say_time(at), "why": why}
+            for channel, count, at, why in reader.outbox.dead()
+        ],
     }
 
 
@@ -140,7 +144,11 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
     for name in ("streams", "budgets", "outbox", "blind", "storms_and_spikes"):
         show(View(name.replace("_", " ").capitalize(), found[name]), console, as_json=False)
     if found["dead_letters"]:
-        console.print(f"[red]{found['dead_letters']} dead letters[/red]: see `response-monitor check --send`")
+        show(View("Dead letters", found["dead_by_channel"]), console, as_json=False)
+        console.print(
+            f"[red]{found['dead_letters']} dead letters[/red]: mend the channel, try it with "
+            "`response-monitor check --send`, then `response-monitor alerts retry --dead`"
+        )
 
 
 def story(reader: Reader, policy: Policy, row: Row, now: datetime) -> dict[str, Any]:

@@ -6,16 +6,16 @@ without its alert. Level-triggered: calling it twice, or late, or after a crash,
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from monitor.folding import clock_key, count_breach, is_counted
 from monitor.policy import Policy, muted_words
+from monitor.saying import say, tell_fallbacks
 from monitor.store.cases import Mute
 from monitor.store.cases import Row as CaseRow
-from monitor.store.outbox import About, State
+from monitor.store.outbox import About
 from monitor.store.outbox import Row as OutboxRow
 from monitor.store.store import Reader, Store
 from monitor.store.streams import AccountRow
@@ -25,11 +25,9 @@ from rules.alert import Stage
 from rules.case import Case
 from rules.decisions import CLAIMS, Decision, Health, Owed, Sight, clock_of, decide, decide_trouble
 from rules.escalation import find_step
-from rules.meaning.contract import Priority
-from rules.routes import Route, route
+from rules.routes import Heard, News, find_told, news_of
 
 BATCH = 200
-KEY_LENGTH_MAX = 200
 PUT_OFF = timedelta(minutes=5)
 
 
@@ -105,6 +103,9 @@ def _watch(store: Store, policy: Policy, now: datetime, failed: Mapping[int, str
         for account in store.streams.accounts():
             _look_at_account(store, policy, account, now, watched)
             _look_at_credentials(store, policy, account, now, watched)
+        watched.channels.update(tell_fallbacks(store, policy, now))
+        # What another put there (a dead letter's news, a command) wakes its channel too.
+        watched.channels.update(r.channel for r in policy.routes if store.outbox.has_due(r.channel, now))
         watched.looked = len(rows)
         watched.more = len(rows) == BATCH
         watched.next_look = min((t for t in (store.cases.next_look(), again_at) if t), default=None)
@@ -140,13 +141,9 @@ def _look_at(
         if owed.stage is Stage.CORRECTED:
             store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
         about = clock_of(case, owed)
-        told = {
-            (r.channel, r.recipient)
-            for r in earlier
-            if r.said.told and r.stage in CLAIMS and clock_of(case, r.owed) == about
-        }
-        routes = route(policy.routes, owed.stage, case.place.brand, case.priority, told)
-        _say(store, policy, owed, _subject(case, earlier), _about(row), routes, {}, now, watched)
+        told = [r for r in earlier if r.said.told and r.stage in CLAIMS and clock_of(case, r.owed) == about]
+        heard = _find_told(policy, told, owed.stage)
+        _say(store, policy, owed, _subject(case, earlier), _about(row), heard, {}, now, watched)
     return claims
 
 
@@ -192,12 +189,12 @@ def _say_claim(
     case, owed = claim.row.case, claim.owed
     if owed.stage is Stage.ESCALATED:
         step = find_step(policy.steps, owed.step)
-        routes = tuple(r for r in policy.routes if step is not None and r.channel in step.channels)
+        heard = tuple(Heard(r) for r in policy.routes if step is not None and r.channel in step.channels)
     else:
-        routes = route(policy.routes, owed.stage, case.place.brand, case.priority)
+        heard = policy.find_routes(news_of(case, owed.stage, clock_of(case, owed))).heard
     earlier = said_of(store, claim.row.scope, case)
     subject = _subject(case, earlier)
-    _say(store, policy, owed, subject, _about(claim.row), routes, {}, now, watched, storm)
+    _say(store, policy, owed, subject, _about(claim.row), heard, {}, now, watched, storm)
 
 
 def _say_surge(
@@ -205,18 +202,28 @@ def _say_surge(
 ) -> None:
     """Have a storm or a spike said: a storm to whoever was to be told of its cases."""
     words: dict[str, object] = {"surge": surge.pk}
-    if surge.kind is Kind.SPIKE:
-        routes = route(policy.routes, owed.stage, surge.brand, Priority.URGENT)
-    elif owed.stage is Stage.CLEARED:
-        told = {(r.channel, r.recipient) for r in store.outbox.of_subject(surge.subject)}
-        routes = tuple(r for r in policy.routes if (r.channel, r.recipient) in told)
+    told = {(r.channel, r.recipient) for r in store.outbox.of_subject(surge.subject)}
+    if owed.stage is Stage.CLEARED:
+        heard = tuple(Heard(r) for r in policy.routes if (r.channel, r.recipient) in told)
     else:
+        heard = policy.find_routes(News(owed.stage, surge.brand)).heard
+    if surge.kind is Kind.STORM and owed.stage is not Stage.CLEARED:
         hearers = store.surges.hearers(surge.brand, surge.since)
-        routes = tuple(r for r in policy.routes if (r.channel, r.recipient) in hearers)
+        named = {h.route.channel for h in heard}
+        heard += tuple(
+            Heard(r) for r in policy.routes if (r.channel, r.recipient) in hearers and r.channel not in named
+        )
         if owed.repeat:  # where nothing can be changed, an update would be one more message a minute
-            told = {(r.channel, r.recipient) for r in store.outbox.of_subject(surge.subject)}
-            routes = tuple(r for r in routes if r.updates or (r.channel, r.recipient) not in told)
-    _say(store, policy, owed, surge.subject, None, routes, words, now, watched)
+            heard = tuple(
+                h for h in heard if h.route.updates or (h.route.channel, h.route.recipient) not in told
+            )
+    _say(store, policy, owed, surge.subject, None, heard, words, now, watched)
+
+
+def _find_told(policy: Policy, told: Sequence[OutboxRow], stage: Stage = Stage.CLEARED) -> tuple[Heard, ...]:
+    """Who hears that it is over, or has moved: those who were told by these rows."""
+    instead = {(r.channel, r.recipient) for r in told if r.body.get("fallback")}
+    return find_told(policy.routes, {(r.channel, r.recipient) for r in told}, instead, stage)
 
 
 def _subject(case: Case, earlier: Sequence[OutboxRow]) -> str:
@@ -236,49 +243,17 @@ def _say(
     owed: Owed,
     subject: str,
     about: About | None,
-    routes: Iterable[Route],
+    heard: Iterable[Heard],
     words: dict[str, object],
     now: datetime,
     watched: Watched,
     storm: Surge | None = None,
 ) -> None:
     """One outbox row for each recipient."""
-    state = State.SHADOW if policy.shadow else State.PENDING
-    outcome = None
-    if storm is not None:
-        state, outcome = State.SUPERSEDED, f"said by the storm {storm.subject}"
-    for recipient in routes:
-        made = store.outbox.add(
-            key=alert_key(subject, owed, recipient.channel, recipient.recipient),
-            subject=subject,
-            about=about,
-            owed=owed,
-            channel=recipient.channel,
-            recipient=recipient.recipient,
-            body=words,
-            now=now,
-            state=state,
-            outcome=outcome,
-        )
-        if not made:
-            continue
-        store.figures.count("alerts_created", channel=recipient.channel, stage=owed.stage)
-        if storm is not None:
-            store.figures.count("alerts_ended", channel=recipient.channel, outcome="superseded")
-        else:
-            watched.said += 1
-            watched.channels.add(recipient.channel)
-
-
-def alert_key(subject: str, owed: Owed, channel: str, recipient: str) -> str:
-    """The outbox's unique key: ASCII, at most 200 characters, readable up to the recipient."""
-    wait = f"{owed.cycle}.{owed.round}" if owed.round else str(owed.cycle)
-    stage = owed.stage if owed.step is None else f"{owed.stage}:{owed.step}"
-    what = f"{subject}/{owed.clock}/{wait}/{stage}/{owed.repeat}/{channel}"
-    since = "" if owed.wait_at is None else owed.wait_at.isoformat()  # cycles are renumbered, this is not
-    digest = hashlib.sha256(f"{what}/{recipient}/{since}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    safe = "".join(c if c.isascii() and c.isprintable() and c not in ' "<>' else "_" for c in what)
-    return f"{safe[: KEY_LENGTH_MAX - 13]}/{digest}"
+    said_by = None if storm is None else storm.subject
+    told = say(store, policy, owed, subject, about, heard, words, now, said_by)
+    watched.said += len(told)
+    watched.channels.update(told)
 
 
 def said_of(reader: Reader, scope: int, case: Case) -> list[OutboxRow]:
@@ -365,10 +340,12 @@ def _look_at_account(
         "refused": account.refused,
         "since": account.blind_since.isoformat() if account.blind_since else None,
     }
-    reached = {(r.channel, r.recipient) for r in earlier if r.said.told}
     for owed in decision.owed:
-        routes = route(policy.routes, owed.stage, account.brand, Priority.URGENT, reached)
-        _say(store, policy, owed, subject, None, routes, words, now, watched)
+        if owed.stage is Stage.CLEARED:
+            heard = _find_told(policy, [r for r in earlier if r.said.told])
+        else:
+            heard = policy.find_routes(News(owed.stage, account.brand, account.connector)).heard
+        _say(store, policy, owed, subject, None, heard, words, now, watched)
 
 
 def _with_lag(store: Store, account: AccountRow, after_seconds: float, now: datetime) -> AccountRow:
@@ -410,5 +387,5 @@ def _look_at_credentials(
         "what_to_do": f"Authorise {who} again before then, and put the new token where the config says.",
     }
     owed = Owed(Stage.TROUBLE, 0, 0, now)
-    routes = route(policy.routes, owed.stage, account.brand, Priority.URGENT)
-    _say(store, policy, owed, subject, None, routes, words, now, watched)
+    heard = policy.find_routes(News(owed.stage, account.brand, account.connector)).heard
+    _say(store, policy, owed, subject, None, heard, words, now, watched)

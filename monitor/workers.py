@@ -18,7 +18,7 @@ from alerts.contract import Channel
 from connectors.contract import Connector, Direction, Identity, Page
 from monitor.clock import Clock
 from monitor.core import Core
-from monitor.dispatch import Leased, Sent, lease, next_due, record, send
+from monitor.dispatch import RETRY_AFTER_MAX, Leased, Sent, lease, next_due, record, send
 from monitor.ingest import Arrival, ingest
 from monitor.poll import Fetched, Polled, StreamRef, fetch, prepare, take_in
 from monitor.store.database import StoreError
@@ -271,6 +271,7 @@ class ChannelWorker:
         self._wake = threading.Event()
         self._stopping = False
         self._random = random.Random()
+        self._paused_until: datetime | None = None
         self._thread = threading.Thread(target=self._run, name=f"channel-{name}", daemon=True)
 
     def start(self) -> None:
@@ -284,7 +285,7 @@ class ChannelWorker:
         while not self._stopping:
             self._wake.clear()
             try:
-                again_at = self._step()
+                again_at = self._paused() or self._step()
             except StoreError as error:
                 log.error("outbox not reached", channel=self.name, error=str(error))
                 again_at = self._clock.now() + STORE_RETRY
@@ -310,7 +311,14 @@ class ChannelWorker:
         jitter = self._random.random()
         done = core.ask(lambda store: record(store, core.policy, sent, clock.now(), jitter)).result()
         _log_sent(self.name, leased, done.outcome, done.detail)
-        return _pause_of(sent) or clock.now()
+        self._paused_until = _pause_of(sent, clock.now())
+        return self._paused_until or clock.now()
+
+    def _paused(self) -> datetime | None:
+        """Until when the remote wants to hear nothing; whoever wakes the channel meanwhile does not change
+        that. None: it may speak."""
+        until = self._paused_until
+        return until if until is not None and self._clock.now() < until else None
 
     def stop(self, seconds_max: float) -> None:
         """Let the send that is under way finish within that time; its lease is given back otherwise."""
@@ -321,10 +329,13 @@ class ChannelWorker:
         self.channel.close()
 
 
-def _pause_of(sent: Sent) -> datetime | None:
-    """A rate limit holds for the whole channel, not for one message."""
+def _pause_of(sent: Sent, now: datetime) -> datetime | None:
+    """A rate limit holds for the whole channel, not for one message; nobody silences it for longer than the
+    message itself would wait."""
     error = sent.error
-    return error.at if isinstance(error, RetryAt) and error.limited else None
+    if not isinstance(error, RetryAt) or not error.limited or error.at is None:
+        return None
+    return min(error.at, now + RETRY_AFTER_MAX)
 
 
 def _log_sent(channel: str, leased: Leased, outcome: str, detail: str) -> None:

@@ -37,7 +37,9 @@ class CaseFacts:
     `clock` is the wait that it is about: "first_response", "next_response" or "resolution"; `waiting_since`,
     the target, `due_at`, `outcome` and `answered_at` are that clock's. `calendar` names the opening hours in
     which the target counts (None: around the clock). `unknown_since`: we have been blind since then, so that
-    nobody knows whether it was answered (None: we see).
+    nobody knows whether it was answered (None: we see). `calls` are the Slack user ids, out of the config,
+    of the people whom this concerns by name: who is on shift, where the channel asks for them, and whose it
+    is. A channel that can mention calls them where the stage calls anybody.
 
     `moved` is the operator's latest word about the wait ("ack", "assign", "snooze", "not_complaint"), by
     `moved_by`; None: nobody spoke of it. `snoozed_until`: alerts about it are hidden until then.
@@ -72,6 +74,7 @@ class CaseFacts:
     moved: str | None = None
     moved_by: str | None = None
     snoozed_until: datetime | None = None
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ class Storm:
     `reached` counts the cases that reached a stage since `since`; of them, `waiting` still wait and
     `answered` were answered (the rest ended otherwise). `worst` are at most five that wait, the worst first.
     `words` are (word, in how many cases), the most common first: customers' words, attacker-controlled.
-    `over_at` is when it ended; None while it goes on. `queue_command` shows all that wait.
+    `over_at` is when it ended; None while it goes on. `queue_command` shows all that wait. `calls` and
+    `caveats` are as in `CaseFacts`.
     """
 
     brand: str
@@ -119,6 +123,8 @@ class Storm:
     words: tuple[tuple[str, int], ...] = ()
     over_at: datetime | None = None
     queue_command: str = "response-monitor queue"
+    calls: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

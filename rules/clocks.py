@@ -8,8 +8,9 @@ from datetime import datetime
 
 from rules.case import Clock, ClockName, Part, Status
 from rules.hours import Calendar
+from rules.match import Traits
 from rules.policies import FoldPolicy, Policies
-from rules.targets import Target, Traits, add_time, due_times, open_seconds
+from rules.targets import Target, add_time, due_times, open_seconds
 from rules.waits import Story, Wait
 
 

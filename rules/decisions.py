@@ -194,7 +194,7 @@ def _decide_clock(
     calendar = manner.calendar(case, clock.calendar)
     stages = [
         replace(o, round=round, wait_at=clock.started_at)
-        for o in _stages(case, clock, calendar, manner.steps)
+        for o in stages_of(case, clock, calendar, manner.steps)
     ]
     ahead = min((o.moment for o in stages if o.moment > now), default=None)
     owed = list(_latest([o for o in stages if o.moment <= now], heard))
@@ -280,8 +280,8 @@ def superseded(
     return None
 
 
-def _stages(case: Case, clock: Clock, calendar: Calendar | None, steps: Sequence[Step]) -> list[Owed]:
-    """All the stages of a clock, those of each track ascending."""
+def stages_of(case: Case, clock: Clock, calendar: Calendar | None, steps: Sequence[Step]) -> list[Owed]:
+    """All the stages of a clock, those that have passed too, each track ascending."""
     if clock.due_at is None:
         return []
     about = (clock.cycle, clock.name)

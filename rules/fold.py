@@ -17,6 +17,7 @@ from itertools import pairwise
 
 from rules.case import CLOSING_WORDS, MOVING_WORDS, Action, Case, Part, Place, Reply, Status, Word
 from rules.clocks import Held, make_clocks, make_resolution, promised, resolution_seconds
+from rules.match import Traits
 from rules.meaning.contract import Priority, Verdict
 from rules.message import MessageKey
 from rules.people import too_quick
@@ -26,7 +27,6 @@ from rules.targets import (
     PRIORITY_ORDER,
     Choice,
     Target,
-    Traits,
     choose,
     explain,
 )

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rules.hours import Calendar
+from rules.match import Match, Traits
 from rules.meaning.contract import Priority
-from rules.message import Kind
 
 PRIORITY_ORDER = {p: rank for rank, p in enumerate(Priority)}
 GAP_SECONDS_DEFAULT = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """What a case is, as far as its messages up to some point tell: what targets are matched on."""
-
-    brand: str
-    connector: str
-    account: str
-    public: bool
-    kind: Kind
-    complaint: bool
-    addressed: bool
-    needs_reply: bool
-    priority: Priority
-    followers: int | None
-    topics: frozenset[str] = frozenset()
-    language: str | None = None
-    rating: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A promise ("15 minutes") and the cases it is for. A match key that is None matches everything.
+class Target(Match):
+    """A promise ("15 minutes") and the cases it is for, by the keys of `Match`.
 
     Three clocks can be promised: the first response, each next response, and the resolution; None: that one
     is promised nothing, and where all are None, neither is anything else. `calendar` names the opening hours
     in which they count (None: always). `pauses`: while the customer is waited for, the resolution's clock
     stands still. `warnings` are shares of a promise, ascending. A breach is said again every
     `repeat_seconds`, `repeat_max` times at most. `gap_seconds` of mutual silence, with nobody waiting, end
-    a case. `needs_reply_only`: cases that need no reply are not held to it. `ratings` are stars.
+    a case. `needs_reply_only`: cases that need no reply are not held to it.
     """
 
     name: str
@@ -56,18 +37,6 @@ class Target:
     repeat_max: int = 0
     gap_seconds: float = GAP_SECONDS_DEFAULT
     needs_reply_only: bool = True
-    brand: str | None = None
-    connector: str | None = None
-    account: str | None = None
-    public: bool | None = None
-    kind: Kind | None = None
-    complaint: bool | None = None
-    addressed: bool | None = None
-    priorities: frozenset[Priority] | None = None
-    min_followers: int | None = None
-    languages: frozenset[str] | None = None
-    topics: frozenset[str] | None = None
-    ratings: frozenset[int] | None = None
 
     @property
     def promises(self) -> bool:
@@ -80,42 +49,10 @@ class Target:
 
     def mismatch(self, traits: Traits) -> str | None:
         """Why it is not for such a case, in words for `explain`; None where it is."""
-        for key in ("brand", "connector", "account", "public", "kind", "complaint", "addressed"):
-            wanted = getattr(self, key)
-            if wanted is not None and wanted != getattr(traits, key):
-                return f"{key} is {_plain(getattr(traits, key))}, not {_plain(wanted)}"
-        if self.priorities is not None and traits.priority not in self.priorities:
-            return f"priority is {traits.priority}, not {_any_of(self.priorities)}"
-        if self.min_followers is not None and (traits.followers or 0) < self.min_followers:
-            return f"{traits.followers or 0} followers, fewer than {self.min_followers}"
-        if self.languages is not None and _tongue(traits.language) not in self.languages:
-            return f"language is {traits.language or 'not known'}, not {_any_of(self.languages)}"
-        if self.topics is not None and not self.topics & traits.topics:
-            return f"topic is {_any_of(traits.topics) or 'none'}, not {_any_of(self.topics)}"
-        if self.ratings is not None and (traits.rating is None or _stars(traits.rating) not in self.ratings):
-            rating = "none" if traits.rating is None else f"{traits.rating:g}"
-            return f"rating is {rating}, not {_any_of(str(r) for r in self.ratings)}"
-        if self.needs_reply_only and not traits.needs_reply:
+        why = Match.mismatch(self, traits)
+        if why is None and self.needs_reply_only and not traits.needs_reply:
             return "no message needs a reply"
-        return None
-
-
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _any_of(values: Iterable[str]) -> str:
-    return " or ".join(sorted(values))
-
-
-def _tongue(language: str | None) -> str | None:
-    """The language without its region: "pt-BR" is "pt"."""
-    return None if language is None else language.replace("_", "-").split("-")[0].lower()
-
-
-def _stars(rating: float) -> int:
-    """A rating as stars: 3.5 counts as 4."""
-    return int(rating + 0.5)
+        return why
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,6 +225,30 @@ class Outbox:
         ).fetchall()
         return [_row(r) for r in rows]
 
+    def has_due(self, channel: str, now: datetime) -> bool:
+        """Whether a row of the channel may be sent now, as far as its times tell."""
+        row = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE channel = ? AND due_at <= ? AND state IN ('pending', 'leased')"
+            " AND (lease_until IS NULL OR lease_until <= ?))",
+            (channel, to_us(now), to_us(now)),
+        ).fetchone()
+        return bool(row[0])
+
+    def unsent(self, made_before: datetime, now: datetime, limit: int) -> list[Row]:
+        """What was made before then, is not sent yet, and was not looked at by `look_later` for a fallback."""
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM outbox INDEXED BY outbox_due WHERE state IN ('pending', 'leased') AND created_at <= ?"
+            " AND coalesce(json_extract(body, '$.fallback_looked'), 0) <= ? ORDER BY pk LIMIT ?",
+            (to_us(made_before), to_us(now), limit),
+        ).fetchall()
+        return [_row(r) for r in rows]
+
+    def look_later(self, pk: int, at: datetime) -> None:
+        """`unsent` passes it over until then."""
+        self._connection.execute(
+            "UPDATE outbox SET body = json_set(body, '$.fallback_looked', ?) WHERE pk = ?", (to_us(at), pk)
+        )
+
     def next_due(self, channel: str) -> datetime | None:
         """When the next row of a channel may be sent."""
         row = self._connection.execute(
@@ -290,6 +314,29 @@ class Outbox:
             (row.pk, row.attempts, to_us(now), outcome, detail),
         )
 
+    def first_tried(self, pk: int) -> datetime | None:
+        """When a row was first tried since it was made, or since somebody had it tried again."""
+        row = self._connection.execute(
+            "SELECT min(at) FROM deliveries WHERE outbox = ? AND pk >"
+            " coalesce((SELECT max(pk) FROM deliveries WHERE outbox = ? AND outcome = 'again'), 0)",
+            (pk, pk),
+        ).fetchone()
+        return from_us_or_none(row[0])
+
+    def try_again(self, pk: int, who: str, now: datetime) -> bool:
+        """Put a dead letter back, as if it had not been tried. False where it is no dead letter (any more)."""
+        done = self._connection.execute(
+            "UPDATE outbox SET state = 'pending', due_at = ?, attempts = 0, ended_at = NULL, outcome = NULL"
+            " WHERE pk = ? AND state = 'dead'",
+            (to_us(now), pk),
+        )
+        if done.rowcount == 1:
+            self._connection.execute(
+                "INSERT INTO deliveries (outbox, attempt, at, outcome, detail) VALUES (?, 0, ?, 'again', ?)",
+                (pk, to_us(now), f"asked for by {who}"),
+            )
+        return done.rowcount == 1
+
     def deliveries(self, pk: int) -> list[tuple[int, datetime, str, str]]:
         """The attempts at one row: (attempt, at, outcome, detail)."""
         rows = self._connection.execute(
@@ -299,10 +346,52 @@ class Outbox:
 
     def dead_letters(self) -> int:
         """How many rows no remote would take."""
-        return int(self._connection.execute("SELECT count(*) FROM outbox WHERE state = 'dead'").fetchone()[0])
+        return sum(count for _, count, _, _ in self.dead())
+
+    def dead(self) -> list[tuple[str, int, datetime, str]]:
+        """The dead letters of each channel that has some: (channel, count, when the last one died, why)."""
+        rows = self._connection.execute(
+            "SELECT d.channel, d.dead, o.ended_at, coalesce(o.outcome, '') FROM (SELECT channel, count(*) AS dead,"
+            " max(pk) AS last FROM outbox WHERE state = 'dead' GROUP BY channel) d JOIN outbox o ON o.pk = d.last"
+            " ORDER BY 1"
+        ).fetchall()
+        return [(channel, count, from_us(at), why) for channel, count, at, why in rows]
+
+    def dead_rows(self, channel: str | None, limit: int) -> list[int]:
+        """The numbers of dead letters, oldest first; of one channel, or of all."""
+        rows = self._connection.execute(
+            "SELECT pk FROM outbox INDEXED BY outbox_dead WHERE state = 'dead' AND (? IS NULL OR channel = ?) ORDER BY pk LIMIT ?",
+            (channel, channel, limit),
+        )
+        return [pk for (pk,) in rows]
+
+    def find(self, word: str) -> Row | None:
+        """The row with that key, or that number."""
+        row = self._connection.execute(f"SELECT {_ROW} FROM outbox WHERE key = ?", (word,)).fetchone()
+        if row is not None:
+            return _row(row)
+        return self.get(int(word)) if word.isascii() and word.isdecimal() and len(word) < 19 else None
+
+    def latest(self, states: Sequence[State], channel: str | None, limit: int) -> list[Row]:
+        """The rows that were made last, the latest first; no states: in any."""
+        marks = ", ".join("?" * len(states))
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM outbox WHERE (? IS NULL OR channel = ?)"
+            + (f" AND state IN ({marks})" if states else "")
+            + " ORDER BY pk DESC LIMIT ?",
+            (channel, channel, *states, limit),
+        )
+        return [_row(r) for r in rows]
+
+    def oldest_unsent(self) -> list[tuple[str, datetime]]:
+        """When the oldest row was made that each channel has still to send."""
+        rows = self._connection.execute(
+            "SELECT channel, min(created_at) FROM outbox WHERE state IN ('pending', 'leased') GROUP BY channel"
+        )
+        return [(channel, from_us(at)) for channel, at in rows]
 
     def depth(self) -> list[tuple[str, str, int]]:
-        """How many rows each channel has in each state that has not ended well: (channel, state, count)."""
+        """How many rows each channel has in each state that has not ended: (channel, state, count)."""
         return self._connection.execute(
             "SELECT channel, state, count(*) FROM outbox WHERE state IN ('pending', 'leased') GROUP BY 1, 2"
         ).fetchall()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 MIGRATION_SET = "response_monitor"
-NAMES = ("0001_the_beginning", "0002_clocks")
+NAMES = ("0001_the_beginning", "0002_clocks", "0003_dead_letters")
 """All migrations, in order: what a file must have applied, and no others, to be served."""
 
 _FACTS = """
@@ -211,6 +211,11 @@ CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
+_DEAD_LETTERS = """
+CREATE INDEX outbox_dead ON outbox (channel, pk) WHERE state = 'dead'; -- asked at every scrape
+"""
+
+
 def migrations() -> Migrations:
     """All migrations, for `database.open_database` to apply."""
     from sqlite_utils.migrations import Migrations  # only a new or an old file needs it
@@ -229,6 +234,11 @@ def migrations() -> Migrations:
             db.execute(statement)
         for pk, body in db.execute("SELECT pk, body FROM cases").fetchall():
             db.execute("UPDATE cases SET body = ? WHERE pk = ?", (_with_clocks(body), pk))
+
+    @steps(name=NAMES[2])
+    def dead_letters(db: Database) -> None:
+        for statement in _statements(_DEAD_LETTERS):
+            db.execute(statement)
 
     return steps
 

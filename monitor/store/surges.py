@@ -113,11 +113,13 @@ class Surges:
         return replace(surge, body=body)
 
     def claimed(self, brand: str, since: datetime, limit: int) -> list[tuple[tuple[int, str, str], datetime]]:
-        """The cases of a brand that reached a stage after then, each with when it last did."""
+        """The cases of a brand that reached a stage after then, each with when it last did: when it was said,
+        not when a fallback was told of it later."""
         rows = self._connection.execute(
             "SELECT o.scope, o.conversation, o.customer, max(o.created_at) FROM outbox o"
             " JOIN scopes s ON s.id = o.scope WHERE o.stage IN ('warning', 'breach', 'escalated')"
-            " AND o.created_at > ? AND s.brand = ? GROUP BY 1, 2, 3 LIMIT ?",
+            " AND o.created_at > ? AND s.brand = ? AND json_extract(o.body, '$.instead_of') IS NULL"
+            " GROUP BY 1, 2, 3 LIMIT ?",
             (to_us(since), brand, limit),
         )
         return [((scope, thread, customer), from_us(at)) for scope, thread, customer, at in rows]
@@ -130,6 +132,7 @@ class Surges:
             "SELECT o.scope, o.conversation, o.customer, o.message_at FROM outbox o"
             " JOIN scopes s ON s.id = o.scope WHERE o.stage IN ('warning', 'breach', 'escalated')"
             " AND o.created_at >= ? AND (? IS NULL OR o.created_at <= ?) AND s.brand = ?"
+            " AND json_extract(o.body, '$.instead_of') IS NULL"
             " GROUP BY 1, 2, 3, 4 LIMIT ?",
             (to_us(since), to_us_or_none(until), to_us_or_none(until), brand, limit),
         )

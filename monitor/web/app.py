@@ -1,10 +1,10 @@
-"""What we serve over HTTP: metrics, health and readiness. Read only, no secret, nothing that a page of the
-outside could make us do.
+"""What we serve over HTTP: metrics, health and readiness, read only and without a secret; and the callbacks
+of channels, each of which its channel checks for a signature.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,8 +16,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from alerts.contract import CallbackAnswer
+
 SCRAPES_MAX = 4
 """Scrapes at the same time; a store on a hung disk must not eat threads without bound."""
+
+CALLBACKS_MAX = 8
+"""Callbacks at the same time; each waits for a channel to look at its signature, and no longer."""
+
+CALLBACK_BYTES_MAX = 64 * 1024
+"""Slack's largest callbacks hold a message of 50 blocks, and stay below this."""
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -43,14 +51,16 @@ log = structlog.get_logger()
 class WebState:
     """What the pages ask of the daemon. `ready` gives the reasons why it is not ready, in plain words and
     without secrets; none where it is. It must answer at once, from what is known: it is asked by the web
-    thread."""
+    thread. `receive(channel, headers, body)` hands a callback to the channel of that name; it answers 404
+    where none listens."""
 
     ready: Callable[[], Sequence[str]]
+    receive: Callable[[str, Mapping[str, str], bytes], CallbackAnswer] = lambda *_: CallbackAnswer(404)
 
 
 def make_app(registry: CollectorRegistry, state: WebState) -> Starlette:
-    """The application: `/`, `/metrics`, `/healthz`, `/readyz`; GET and HEAD only."""
-    scraping = 0
+    """The application: GET and HEAD of `/`, `/metrics`, `/healthz`, `/readyz`; POST `/callbacks/CHANNEL`."""
+    scraping = calling = 0
 
     async def index(_request: Request) -> Response:
         return HTMLResponse(_INDEX, headers=HEADERS)
@@ -83,11 +93,38 @@ def make_app(registry: CollectorRegistry, state: WebState) -> Starlette:
             scraping -= 1
         return Response(body, headers={**HEADERS, "Content-Type": content_type})
 
+    async def callback(request: Request) -> Response:
+        nonlocal calling
+        if calling >= CALLBACKS_MAX:
+            return PlainTextResponse("", status_code=503, headers={**HEADERS, "Retry-After": "1"})
+        calling += 1
+        try:
+            body = await _read(request, CALLBACK_BYTES_MAX)
+            if body is None:
+                return PlainTextResponse("", status_code=413, headers=HEADERS)
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            channel = request.path_params["channel"]
+            answer = await run_in_threadpool(state.receive, channel, headers, body)
+        finally:
+            calling -= 1
+        return PlainTextResponse(answer.body, status_code=answer.status, headers=HEADERS)
+
     return Starlette(
         routes=[
             Route("/", index),
             Route("/metrics", metrics),
             Route("/healthz", alive),
             Route("/readyz", ready),
+            Route("/callbacks/{channel}", callback, methods=["POST"]),
         ]
     )
+
+
+async def _read(request: Request, bytes_max: int) -> bytes | None:
+    """The body; None where it is larger than that."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > bytes_max:
+            return None
+    return bytes(body)

@@ -34,6 +34,7 @@ from monitor.config import (
     WebConfig,
 )
 from monitor.load import as_toml, template
+from monitor.who import PersonConfig, RouteConfig
 from wire.secret import Secret
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -64,6 +65,8 @@ def models() -> dict[str, type[BaseModel]]:
         "calendars.NAME": CalendarConfig,
         "targets": TargetConfig,
         "escalations": EscalationConfig,
+        "routes": RouteConfig,
+        "people": PersonConfig,
         "storms": StormsConfig,
         "spikes": SpikesConfig,
         "alerts": AlertsConfig,
@@ -101,10 +104,15 @@ def _default(field: FieldInfo) -> str:
     return "" if given is None else f"`{as_toml(given)}`"
 
 
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The settings of a model, by their names in the file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def table(model: type[BaseModel]) -> str:
     """The settings of a model as a Markdown table."""
     rows = ["| setting | value | default | meaning |", "|---|---|---|---|"]
-    for name, field in model.model_fields.items():
+    for name, field in fields_of(model).items():
         cells = (f"`{name}`", _value(field.annotation), _default(field), field.description or "")
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)

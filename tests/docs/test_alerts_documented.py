@@ -18,6 +18,10 @@ from alerts.render import render
 from alerts.webhook import build_body, signature
 from monitor.config import RoutingConfig
 from rules.alert import Stage
+from rules.match import Match, Traits
+from rules.meaning.contract import Priority
+from rules.message import Kind
+from rules.routes import News, Route, Row, find_routes
 from simulator.world import Clock
 from tests.alerts.build import BERLIN, NOON, alert, storm_alert, storm_case
 from tests.docs.settings_tables import TABLE, with_tables
@@ -129,6 +133,26 @@ def test_the_verification_in_the_docs_works() -> None:
         assert names["is_ours"](secret, headers, content) is expected
     forged = {"webhook-id": "id", "webhook-timestamp": str(at), "webhook-signature": "v1,ÿ "}
     assert names["is_ours"](secret, forged, body) is False
+
+
+def test_the_answer_of_alerts_route_is_the_one_on_the_page() -> None:
+    """Who compares the page with the terminal sees the same lines."""
+    every = frozenset({Stage.WARNING, Stage.BREACH, Stage.CLEARED, Stage.TROUBLE})
+    routes = (
+        Route("care-slack", "#care", every),
+        Route("lead-phone", "webhook of lead-phone", every),
+        Route("ops-mail", "ops@acme.example", frozenset({Stage.TROUBLE})),
+    )
+    rows = (
+        Row("refunds", ("care-slack",), Match(topics=frozenset({"refund"}))),
+        Row("complaints", tuple(r.channel for r in routes), Match(complaint=True)),
+    )
+    case = (True, Kind.POST, True, True, True, Priority.NORMAL, 12, frozenset({"waiting"}))
+    news = News(Stage.BREACH, "acme", "x", traits=Traits("acme", "x", "acme", *case))
+    told = find_routes(routes, rows, news)
+    shown = DOCS.read_text("utf-8")
+    assert [h.route.channel for h in told.heard] == ["care-slack", "lead-phone"]
+    assert "".join(f"         {reason}\n" for reason in told.reasons) in shown
 
 
 def test_slack_is_set_up_in_ten_steps() -> None:

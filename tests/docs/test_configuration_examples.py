@@ -11,10 +11,12 @@ from monitor.calendars import CalendarConfig, make_calendar, week_lines
 from monitor.config import EscalationConfig, TargetConfig
 from monitor.load import plain, template
 from monitor.policy import make_target
+from monitor.who import PersonConfig, RouteConfig, hidden_routes, untaken
 from rules.hours import Calendar
+from rules.match import Traits
 from rules.meaning.contract import Priority
 from rules.message import Kind
-from rules.targets import Traits, explain
+from rules.targets import explain
 from tests.docs.settings_tables import DOCS
 
 
@@ -33,11 +35,16 @@ def calendars() -> dict[str, Calendar]:
 
 
 def test_what_is_to_be_copied_into_the_config_is_right() -> None:
-    """A calendar, a target or an escalation that was copied out of the page is accepted."""
+    """A calendar, a target, an escalation, a route or a person copied out of the page is accepted."""
     assert set(calendars()) == {"office", "night-shift", "waking"}
     shown = [tomllib.loads(s) for s in snippets() if "[[" in s]
     steps = [EscalationConfig.model_validate(row) for found in shown for row in found.get("escalations", ())]
     targets = [TargetConfig.model_validate(row) for found in shown for row in found.get("targets", ())]
+    routes = [RouteConfig.model_validate(row) for found in shown for row in found.get("routes", ())]
+    people = [PersonConfig.model_validate(row) for found in shown for row in found.get("people", ())]
+    assert [route.name for route in routes] == ["refunds", "public complaints", "the rest"]
+    assert (list(hidden_routes(routes)), untaken(routes, "acme")) == ([], [])
+    assert [person.shift for person in people] == ["office"]
     assert [step.name for step in steps] == ["team lead", "head of care"]
     assert [target.calendar for target in targets] == ["office"]
     known = {row["name"] for row in tomllib.loads(template())["targets"]}

@@ -24,9 +24,9 @@ from monitor.config import (
 )
 from monitor.load import plain
 from monitor.policy import make_target
+from rules.match import Traits
 from rules.meaning.contract import Priority
 from rules.message import Kind
-from rules.targets import Traits
 
 
 def target(**keys: Any) -> TargetConfig:

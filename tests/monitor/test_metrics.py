@@ -178,6 +178,25 @@ def test_outbox_is_shown_by_channel_and_state(store: Store, path: Path) -> None:
     ]
 
 
+def test_dead_letters_and_the_oldest_unsent_alert_are_shown_by_channel(store: Store, path: Path) -> None:
+    """A channel that takes nothing, and one that is behind, are seen as such; those that are well are
+    absent."""
+    row = "INSERT INTO outbox (key, subject, stage, cycle, repeat, moment, channel, recipient, state, body,"
+    row += " created_at, due_at, ended_at, outcome)"
+    row += " VALUES (?, 's', 'breach', 0, 0, 0, ?, 'r', ?, '{}', ?, 0, 0, 'gone')"
+    rows = [
+        ("a", "slack", "dead", 1_000_000),
+        ("b", "slack", "dead", 2_000_000),
+        ("c", "email", "leased", 7_000_000),
+        ("d", "email", "pending", 9_000_000),
+        ("e", "pager", "delivered", 1_000_000),
+    ]
+    store.connection.executemany(row, rows)
+    found = scrape(path)
+    assert found["response_monitor_dead_letters"] == [({"channel": "slack"}, 2.0)]
+    assert found["response_monitor_outbox_oldest_timestamp_seconds"] == [({"channel": "email"}, 7.0)]
+
+
 @pytest.mark.parametrize(
     ("name", "labels", "value"),
     [
@@ -291,9 +310,11 @@ def full_registry(store: Store, path: Path) -> CollectorRegistry:
         store.streams.advance(stream, {"v": 1}, NOON, None, NOON)
         store.streams.keep_budget(scope, "help", "reads", 500, 20, NOON, NOON)
         store.streams.keep_identity(scope, "help", "acmehelp", NOON)
-        store.connection.execute(
+        store.connection.executemany(
             "INSERT INTO outbox (key, subject, stage, cycle, repeat, moment, channel, recipient, state, body,"
-            " created_at, due_at) VALUES ('k', 's', 'breach', 0, 0, 0, 'slack', 'r', 'pending', '{}', 0, 0)"
+            " created_at, due_at, ended_at)"
+            " VALUES (?, 's', 'breach', 0, 0, 0, 'slack', 'r', ?, '{}', 0, 0, 0)",
+            [("k", "pending"), ("l", "dead")],
         )
     add_case(path, 1, "high", NOON, NOON)
     process.registry.register(StoreCollector(lambda: read_store(path), lambda: NOON))

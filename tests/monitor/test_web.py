@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from monitor.web.app import SCRAPES_MAX, WebState, make_app
+from alerts.contract import CallbackAnswer
+from monitor.web.app import CALLBACK_BYTES_MAX, SCRAPES_MAX, WebState, make_app
 from monitor.web.server import CONNECTIONS_MAX, REQUEST_HEAD_BYTES_MAX, WebError, WebServer
 
 
@@ -253,3 +254,34 @@ def test_nothing_tells_which_software_serves() -> None:
         headers = httpx.get(url(server, "/readyz")).headers
     assert "server" not in headers
     assert "uvicorn" not in json.dumps(dict(headers)).lower()
+
+
+def test_a_callback_reaches_its_channel_as_it_was_sent() -> None:
+    """The very bytes that were signed, and what the channel answers."""
+    heard: list[tuple[str, str | None, bytes]] = []
+
+    def receive(channel: str, headers: Mapping[str, str], body: bytes) -> CallbackAnswer:
+        heard.append((channel, headers.get("x-slack-signature"), body))
+        return CallbackAnswer(200 if channel == "care" else 404, b"taken")
+
+    server = WebServer(make_app(registry_with_one(), WebState(always_ready, receive)), "127.0.0.1", 0)
+    server.start()
+    try:
+        sent = b"payload=%7B%22a%22%3A1%7D&x=+"
+        answer = httpx.post(
+            url(server, "/callbacks/care"), content=sent, headers={"X-Slack-Signature": "v0=abc"}
+        )
+        assert (answer.status_code, answer.text) == (200, "taken")
+        assert heard == [("care", "v0=abc", sent)]
+        assert httpx.post(url(server, "/callbacks/other"), content=b"").status_code == 404
+        assert httpx.get(url(server, "/callbacks/care")).status_code == 405
+        too_large = httpx.post(url(server, "/callbacks/care"), content=b"x" * (CALLBACK_BYTES_MAX + 1))
+        assert too_large.status_code == 413 and len(heard) == 2
+    finally:
+        server.stop()
+
+
+def test_without_a_channel_that_listens_no_callback_is_taken() -> None:
+    """A daemon that has no app in Slack is no door."""
+    with serving() as server:
+        assert httpx.post(url(server, "/callbacks/care"), content=b"x").status_code == 404

@@ -5,22 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from alerts.contract import Receipt
 from connectors.contract import Page
 from monitor.clock import Clock
 from monitor.core import Core
 from monitor.poll import Polled
-from monitor.workers import AccountWorker
-from tests.monitor.build import House, at, customer, house
+from monitor.workers import AccountWorker, ChannelWorker
+from rules.alert import Alert, Stage
+from rules.routes import Route
+from tests.monitor.build import House, Sink, at, customer, house
 from tests.monitor.test_steps import Scripted
+from wire.errors import RetryAt
 
 WAIT_SECONDS_MAX = 20.0
 
 
 @contextmanager
-def core_of(home: House) -> Iterator[Core]:
+def core_of(home: House, clock: Clock | None = None) -> Iterator[Core]:
     """The core on a thread of its own, with a store of its own on the same file."""
     started: list[Core] = []
     ready = threading.Event()
@@ -29,7 +33,7 @@ def core_of(home: House) -> Iterator[Core]:
         from monitor.store.store import open_store
 
         store = open_store(home.path)
-        core = Core(store, home.policy, Clock(), lambda _watched: None, lambda: None)
+        core = Core(store, home.policy, clock or Clock(), lambda _watched: None, lambda: None)
         started.append(core)
         ready.set()
         core.run()
@@ -87,3 +91,56 @@ def test_a_connector_that_raises_anything_is_polled_again(tmp_path: Path) -> Non
     fine = Page((customer("2", 1),), {"v": 2}, complete_through=at(2))
     polled = play(home, Scripted([RuntimeError("boom"), fine]), 2)
     assert [p.reason for p in polled] == ["malformed", "its cadence"]
+
+
+class Limiting(Sink):
+    """A channel that asks us to wait for an hour, at the first alert; it counts who comes all the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Semaphore(0)
+        self.tries = 0
+
+    def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
+        self.tries += 1
+        self.asked.release()
+        raise RetryAt("429", at=alert.at + timedelta(hours=1), limited=True)
+
+
+class Counting(Sink):
+    """A channel that tells of each alert that it took."""
+
+    def __init__(self, enough: threading.Semaphore) -> None:
+        super().__init__()
+        self.enough = enough
+
+    def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
+        receipt = super().send(alert, previous, time_limit)
+        self.enough.release()
+        return receipt
+
+
+def test_a_channel_that_asks_us_to_wait_is_left_alone_and_holds_no_other_up(tmp_path: Path) -> None:
+    """Slack says "in an hour": however often it is woken for other cases meanwhile, it is not asked again,
+    and the mail goes out as ever."""
+    every = frozenset(Stage)
+    home = house(tmp_path, routes=(Route("care", "#care", every), Route("mail", "ops", every)))
+    home.take(0, *(customer(str(n), 0, who=f"c{n}") for n in range(5)))
+    home.watch(16)
+    slack, arrived = Limiting(), threading.Semaphore(0)
+    mail = Counting(arrived)
+    with core_of(home) as core:
+        workers = [
+            ChannelWorker(name, channel, core, Clock(), 5.0, 60.0)
+            for name, channel in (("care", slack), ("mail", mail))
+        ]
+        workers[0].start()
+        assert slack.asked.acquire(timeout=WAIT_SECONDS_MAX)
+        workers[1].start()
+        for _ in range(5):
+            workers[0].wake()
+            assert arrived.acquire(timeout=WAIT_SECONDS_MAX)
+        told = len(mail.sent)
+        for worker in workers:
+            worker.stop(WAIT_SECONDS_MAX)
+    assert (slack.tries, told) == (1, 5)

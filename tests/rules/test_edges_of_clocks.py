@@ -297,6 +297,7 @@ LONG = Case(
     acknowledged_by="olga",
     assignee="cleo",
     snoozed_until=at(40),
+    moved=says(Word.SNOOZE, "4", 17, until=at(40)),
 )
 """A long case, field by field, as the story below comes to it."""
 

@@ -9,10 +9,11 @@ import pytest
 
 from rules.case import Status, Word
 from rules.fold import explain_clocks
+from rules.match import Traits
 from rules.meaning.contract import Priority, Verdict
 from rules.message import Kind
 from rules.policies import FoldPolicy
-from rules.targets import Target, Traits, choose, explain
+from rules.targets import Target, choose, explain
 from tests.rules.build import PLACE, asks, at, replies, says, verdict
 from tests.rules.stories import CALM, DAY, HOUR, OFFICE, REST, THANKS, cases, one, since
 

@@ -73,7 +73,7 @@ def walk(
 
 def steps_of(heard: Sequence[Heard]) -> list[Heard]:
     """Only what the escalations said."""
-    return [h for h in heard if h[0].split()[0] not in ("warning", "breach", "cleared", "corrected")]
+    return [h for h in heard if h[0].split()[0] not in ("warning", "breach", "moved", "cleared", "corrected")]
 
 
 WAITING = case_of(asks("1", 0))  # warned of at 12:07:30 and 12:12, due at 12:15
@@ -242,6 +242,7 @@ def test_snoozed_it_waits_and_says_the_latest_when_it_wakes() -> None:
     assert heard == [
         ("warning 0", 7.5),
         ("warning 1", 12),
+        ("moved 0", 13),
         ("breach 0", 40),
         ("team lead 1", 40),
         ("team lead 2", 45),
