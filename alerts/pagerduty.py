@@ -8,6 +8,7 @@ PagerDuty's documentation of the Events API v2 (overview, send an alert event, C
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.contract import ChannelSurroundings, Receipt
+from alerts.contract import ChannelSurroundings, Preview, Receipt
 from alerts.render import NEXT_RESPONSE, RESOLUTION, WORST_TITLE, Rendered, render
 from rules.alert import Alert, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -267,6 +268,12 @@ class PagerDutyChannel:
         if do is not None:
             self._enqueue(build_request(about, render(about, self._surroundings.zone), do), time_limit)
         return Receipt(self._surroundings.clock(), {"subject": subject, "dedup_key": dedup_key(about)})
+
+    def preview(self, alert: Alert) -> Preview:
+        """The request without its key, as for what is told first; an empty one where nothing is asked."""
+        do = action(alert, told_before=False)
+        body = build_request(alert, render(alert, self._surroundings.zone), do) if do is not None else {}
+        return Preview("json", json.dumps(body, indent=2, ensure_ascii=False))
 
     def check(self, time_limit: float) -> str:
         """Resolve an incident that nobody has: PagerDuty looks at the key and drops the rest."""

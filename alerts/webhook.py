@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.contract import ChannelSurroundings, Receipt
+from alerts.contract import ChannelSurroundings, Preview, Receipt
 from alerts.render import Rendered, calls, render
 from rules.alert import Alert
 from wire.errors import NotAllowed, Refused, RetryAt
@@ -179,6 +179,11 @@ class WebhookChannel:
         reply = self._client.request("POST", url, headers=headers, content=body, time_limit=time_limit)
         self._look_at(reply, origin(url))
         return Receipt(self._surroundings.clock(), {"id": message_id, "subject": subject})
+
+    def preview(self, alert: Alert) -> Preview:
+        """The body as it is posted, on many lines for people."""
+        body = build_body(alert, render(alert, self._surroundings.zone))
+        return Preview("json", json.dumps(body, indent=2, ensure_ascii=False))
 
     def check(self, time_limit: float) -> str:
         """Look at the URL and the secrets. Any request might set the receiver off, so none is made."""
