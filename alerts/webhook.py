@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -40,6 +40,9 @@ LIST_LENGTH_MAX = 20
 SECRETS_MAX = 5
 SECRET_BYTES = (24, 64)
 """The specification asks for at least 192 bits of chance, and at most 512."""
+
+LIMITED_FOR = timedelta(seconds=30)
+"""How long the channel rests where a receiver limits us and does not say for how long."""
 
 _PREFIX = "whsec_"
 _NOT_IN_AN_ID = re.compile(r"[^!-~]|\.")
@@ -202,8 +205,11 @@ class WebhookChannel:
         status = reply.status
         if 200 <= status < 300:
             return
-        at = retry_at(reply.headers, self._surroundings.clock())
+        now = self._surroundings.clock()
+        at = retry_at(reply.headers, now)
         if status == 429 or (status == 503 and at is not None):
+            # Without a time the channel would go on with its next alert at once.
+            at = at or now + LIMITED_FOR
             raise RetryAt(f"{place} asks us to wait (status {status})", at=at, limited=True)
         if status >= 500 or status == 408:
             # A gateway that heard nothing sensible does not know whether the receiver took it.

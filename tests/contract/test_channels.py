@@ -235,7 +235,7 @@ CASES = [
             (500, "30", False, NOON + timedelta(seconds=30)),
         )
     ),
-    Case("webhook", "429", _befalls(_LIMIT), RetryAt, limited=True),
+    Case("webhook", "429", _befalls(_LIMIT), RetryAt, limited=True, at=NOON + timedelta(seconds=30)),
     Case("webhook", "502", _befalls(FaultKind.ERROR, 502), RetryAt, unknown=True),
     Case("webhook", "504", _befalls(FaultKind.ERROR, 504), RetryAt, unknown=True),
     Case("webhook", "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),
