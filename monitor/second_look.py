@@ -80,4 +80,5 @@ def _who_is_heard(config: Config) -> Iterator[str]:
             other = first.setdefault(secret, name) if isinstance(secret, Secret) else name
             theirs = getattr(config.channels[other].settings, "operators", ())
             if set(theirs) != set(getattr(channel.settings, "operators", ())):
-                yield f"channels.{name}.operators: not those of {other}, which has the same app and hears for it"
+                told = f"not those of {other}, which has the same app and hears for it"
+                yield f"channels.{name}.operators: {told}"

@@ -123,18 +123,21 @@ class SocketLine:
         """Open a line whenever one is needed, until told to stop; slower and slower where that fails."""
         failures = 0
         while not self._stopping.is_set():
-            pause: float | None
+            pause: float | None = None
             try:
                 line = self._open()
-            except EdgeError as error:
-                failures += 1
-                self._trouble(str(error))
-                pause = self._asked_for(error)
-            else:
                 threading.Thread(target=self._read, args=(line,), name="slack-read", daemon=True).start()
                 line.leaving.wait()
                 failures = 0 if line.steady else failures + 1
                 pause = PAUSE_LONG if line.reason in _ENDS_FOR_LONG else None
+            except EdgeError as error:
+                failures += 1
+                self._trouble(str(error))
+                pause = self._asked_for(error)
+            except Exception as error:
+                # Nobody would see that this thread had ended: an ear that is deaf and seems well.
+                failures += 1
+                self._trouble(f"the line to Slack could not be kept ({type(error).__name__})")
             self._stopping.wait(_backoff(failures) if pause is None else pause)
 
     def _asked_for(self, error: EdgeError) -> float | None:
@@ -161,7 +164,9 @@ class SocketLine:
         if hello.get("type") != "hello":
             closing.close()
             reason = _reason(hello)
-            raise RetryAt(f"Slack did not open the line: {_ENDS_FOR_LONG.get(reason, reason)}")
+            if reason in _ENDS_FOR_LONG:
+                raise NotAllowed(f"Slack did not open the line: {_ENDS_FOR_LONG[reason]}")
+            raise RetryAt(f"Slack did not open the line: {reason}")
         line = _Line(connection, closing, Bounds(STEADY_SECONDS, 0))
         with self._lock:
             self._lines.append(line)
@@ -221,13 +226,13 @@ class SocketLine:
         except Exception as error:
             self._trouble(f"the line to Slack broke ({type(error).__name__})")
         finally:
-            line.closing.close()
             with self._lock:
                 self._lines.remove(line)
                 deaf = not self._lines
             if deaf:
                 self._note(lambda state: replace(state, connected_since=None))
             line.leaving.set()
+            line.closing.close()
 
     def _heed(self, line: _Line, envelope: Mapping[str, Any]) -> bool:
         """Do what an envelope asks for; True where Slack says that the line will end."""
