@@ -168,17 +168,20 @@ class SocketLine:
                 raise NotAllowed(f"Slack did not open the line: {_ENDS_FOR_LONG[reason]}")
             raise RetryAt(f"Slack did not open the line: {reason}")
         line = _Line(connection, closing, Bounds(STEADY_SECONDS, 0))
+        now = self._clock()
         with self._lock:
             self._lines.append(line)
             oldest = self._lines[0] if len(self._lines) > LINES_MAX else None
             again = 1 if self._opened else 0
             self._opened += 1
+            # Within the lock, so that an old line that ends now does not make us seem deaf.
+            self._note(
+                lambda state: replace(
+                    state, connected_since=now, reconnects=state.reconnects + again, trouble=""
+                )
+            )
         if oldest is not None:
             oldest.connection.close()
-        now = self._clock()
-        self._note(
-            lambda state: replace(state, connected_since=now, reconnects=state.reconnects + again, trouble="")
-        )
         if self._stopping.is_set():
             line.leaving.set()
             connection.close()
@@ -191,15 +194,16 @@ class SocketLine:
 
         parts = urlsplit(url)
         secure = parts.scheme == "wss"
+        context = tls_context(self._options.ca_file) if secure else None
         sock = _connect(parts.hostname or "", parts.port or (443 if secure else 80), self._options, bounds)
         return open_websocket(
             url,
             sock=sock,
-            ssl=tls_context(self._options.ca_file) if secure else None,
+            ssl=context,
             proxy=None,
             compression=None,
             user_agent_header=self._options.user_agent,
-            open_timeout=bounds.require_time(),
+            open_timeout=max(0.1, bounds.seconds_left()),
             ping_interval=PING_SECONDS,
             ping_timeout=PING_SECONDS,
             close_timeout=CLOSE_SECONDS_MAX,
@@ -228,9 +232,8 @@ class SocketLine:
         finally:
             with self._lock:
                 self._lines.remove(line)
-                deaf = not self._lines
-            if deaf:
-                self._note(lambda state: replace(state, connected_since=None))
+                if not self._lines:
+                    self._note(lambda state: replace(state, connected_since=None))
             line.leaving.set()
             line.closing.close()
 
