@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from monitor.config import Show
 from monitor.policy import Policy
 from rules.privacy import BLANKS, LENGTH_MAX, Private, mask
+from rules.storms import TEXT_LENGTH_MAX
 from wire.redact import inert
 
 _DIGITS_QUOTED_MAX = 4
@@ -57,7 +58,9 @@ class Showing:
             case Show.ALL:
                 return texts
             case _:
-                return (mask(inert(text, LENGTH_MAX), self.kinds, BLANKS) for text in texts)
+                # What has a digit or an "@" in it is no common word anyhow; only as much is read as counts.
+                kinds = self.kinds & {Private.ADDRESS, Private.IBAN}
+                return (mask(inert(text[:TEXT_LENGTH_MAX], LENGTH_MAX), kinds, BLANKS) for text in texts)
 
     def reasons(self, reasons: Iterable[str], texts: Iterable[str]) -> tuple[str, ...]:
         """Reasons as they may be shown: their quoted words (`reason: "words"`) are dropped where the channel

@@ -11,20 +11,21 @@ than plain ones. Sources: ISO/IEC 7812-1 (cards, Luhn), ISO 13616 and SWIFT's re
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
 import re2
 
+from rules.plain import PlainText, fold, make_plain
+
 LENGTH_MAX = 5_000
 """Characters of a masked text at most; what is longer is cut, and ends with an ellipsis."""
 
 _ROUNDS_MAX = 4
 _SIGNS = frozenset("@0123456789")  # one of them is in all that can be found
+_SIGN = re.compile(rb"[@\d]")
 
 
 class Private(StrEnum):
@@ -83,7 +84,7 @@ _PHONE = _compile(r"(?:\+|\(\+?)?\d(?:[ ()./-]{0,3}\d){6,}")
 _LINK = _compile(r"(?i)\b(?:https?://|www\.)[^\s<>\"]+")
 _LINKED_PHONE = _compile(r"(?i)(?:wa\.me/|phone=|tel:)(?:\+|%2b)?\d(?:[-.]?\d){6,14}")
 _DATE = _compile(
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2})?"
+    r"(?:19|20)\d{2}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2})?"
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d{2}|\d{2})"
     r"|\d{1,2}:\d{2}(?::\d{2})?"
 )
@@ -108,6 +109,10 @@ _HOUSE = r"(?:(?i:flat|apt|apartment|unit) [A-Za-z\d]{1,5},? )?\d{1,5}[A-Za-z]?(
 _ADDRESSES_EN = (
     _compile(rf"{_HOUSE}(?:[NSEW]\.? )?(?:{_NAME} ){{1,3}}{_STREETS}\b\.?{_POSTED}"),
     _compile(rf"{_HOUSE}(?:[A-Za-z'-]{{2,20}} ){{1,2}}{_STREETS_SURE}\b\.?{_POSTED}"),
+    # "1 Infinite Loop, Cupertino, CA 95014": no word for a street, and the town with its code says it all.
+    _compile(
+        rf"{_HOUSE}(?:{_NAME} ){{0,3}}{_NAME}, (?:{_NAME}[, ]{{1,2}}){{1,3}}[A-Z]{{2}},? \d{{5}}(?:-\d{{4}})?"
+    ),
 )
 _ADDRESS_EN_MAYBE = _compile(rf"{_HOUSE}(?:{_NAME} ){{1,3}}{_STREETS_MAYBE}\b\.?{_POSTED}")
 _NUMBER_DE = r"\d{1,4}(?: ?[a-zA-Z]\b)?(?:[-/]\d{1,4}[a-z]?)?"
@@ -120,9 +125,17 @@ _ADDRESSES_DE = (
         rf" {_NUMBER_DE}{_POSTED}"
     ),
     _compile(
-        r"(?:Am|An der|Im|In der|In den|Unter den|Auf dem|Auf der|Zum|Zur) [A-Z][A-Za-z-]{1,30}"
-        rf" {_NUMBER_DE},?[ \n](?:D-)?\d{{5}} {_NAME}"
+        r"(?:Am|An der|Im|In der|In den|Unter den|Auf dem|Auf der|Zum|Zur) (?:[A-Z][a-z-]{1,20}(?:en|er) )?"
+        rf"[A-Z][A-Za-z-]{{1,30}} {_NUMBER_DE},?[ \n](?:D-)?\d{{5}} {_NAME}"
     ),
+)
+# "Lange Strasse 5": the first word may also be no name at all ("Diese Strasse 5 Mal").
+_ADDRESS_DE_MAYBE = _compile(
+    rf"[A-Z][a-z]{{2,20}}e (?:Strasse|Str\.|Gasse|Allee|Reihe) {_NUMBER_DE}{_POSTED}"
+)
+_NO_NAME_DE = frozenset(
+    "alle beide deine diese eine einige eure ganze ihre jede jene keine manche meine seine solche unsere "
+    "viele welche".split()
 )
 _OF_FR = r"(?:(?i:de la|de l'|de|du|des|d'|la|le|les|l') ?)?"
 _NUMBER_FR = r"\d{1,4}(?: ?(?i:bis|ter|quater)\b)?,? "
@@ -151,9 +164,9 @@ _ADDRESSES_ES = (
 _NO_STREET = frozenset(
     """
     a about after an and at by days down each for from hour hours in into is km later min mins miles more my
-    of off on or other our per people than that the their this times to up was weeks years your
-    a al con desde durante en hace me no para por que se sin sobre un una y
-    a au avec en est et ou pour qui sur un une
+    of off on or other our per people than that the their this times to up was way weeks years your
+    al con desde durante en hace me no para por que se sin sobre un una y
+    au avec est et ou pour qui sur une
     """.split()
 )
 # "Heimweg 2 Stunden", "calle Mayor 3 dias": a number of something is no house's.
@@ -170,33 +183,16 @@ _REFERENCE = re.compile(
     r"bestell\w*|auftrag\w*|rechnung\w*|sendung\w*|paket\w*|kunden\w*|vertrag\w*|vorgang\w*|"
     r"commande|facture|colis|suivi|dossier|client|contrat|reservation|"
     r"pedido|factura|envio|seguimiento|reserva|cliente|expediente|contrato)\b[ .:#-]*"
-    r"(?:(?:no|nos|nr|num|number|nummer|id|code|is|was|ist|war|lautet|est|es|no|numero|numero|de|"
+    r"(?:(?:no|nos|nr|num|number|nummer|id|code|is|was|ist|war|lautet|est|es|numero|de|"
     r"my|mein|meine)\b[ .:#-]*){0,3})$",
     re.IGNORECASE,
 )
 _CALLS = re.compile(
     r"\b(?:tel|phone|telephone|call|calls?|ring|text|mobile|cell|whatsapp|sms|fax|handy\w*|telefon\w*|"
     r"mobil\w*|handynummer|anruf\w*|anrufen|erreichbar|ruckruf\w*|telephone|portable|appel\w*|joignable|"
-    r"telefonos?|movil|llam\w+|llamame|number|nummer|numero|numero|reach)\b[^\d\n]{0,24}$",
+    r"telefonos?|movil|llam\w+|llamame|number|nummer|numero|reach)\b[^\d\n]{0,24}$",
     re.IGNORECASE,
 )
-_BEFORE = 48  # bytes that are looked at for such words
-
-
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """A text made plain for matching: `data` is ASCII, without accents and without what nobody sees; `where`
-    has for each byte, and for the end, the character of the text that it came from."""
-
-    data: bytes
-    where: tuple[int, ...] | range
-
-    def before(self, at: int) -> str:
-        """The words that lead to a place."""
-        return self.data[max(0, at - _BEFORE) : at].decode("ascii")
-
-    def after(self, at: int) -> str:
-        return self.data[at : at + _BEFORE].decode("ascii")
 
 
 _Span = tuple[int, int]
@@ -219,7 +215,7 @@ def mask(text: str, kinds: Collection[Private] = EVERYTHING, masks: Mapping[Priv
         text = masked
     # What was taken out may let something else be seen for what it is. That it goes on for so long is no
     # accident, and nothing of ours can be found where there are neither digits nor "@".
-    return "".join("•" if set(_fold(letter)) & _SIGNS else letter for letter in text)
+    return "".join("•" if set(fold(letter)) & _SIGNS else letter for letter in text)
 
 
 def _cut(text: str) -> str:
@@ -227,10 +223,14 @@ def _cut(text: str) -> str:
 
 
 def _mask_once(text: str, kinds: Collection[Private], masks: Mapping[Private, str]) -> str:
-    plain = _make_plain(text)
+    plain = make_plain(text)
+    if _SIGN.search(plain.data) is None:
+        return text
     taken = bytearray(len(plain.data))  # what belongs to something already
     found: list[tuple[int, int, Private]] = []
     for kind, find in _FINDERS:
+        if kind is Private.PHONE and kind not in kinds:
+            continue  # nothing that comes later takes digits for what they are not
         # A number in an email address is no phone number, also where email addresses may be shown.
         for start, end in find(plain):
             if any(taken[start:end]):
@@ -246,53 +246,7 @@ def _mask_once(text: str, kinds: Collection[Private], masks: Mapping[Private, st
     return _cut("".join([*parts, text[at:]])) if found else text
 
 
-def _make_plain(text: str) -> _Plain:
-    if text.isascii() and text.isprintable():
-        return _Plain(text.encode("ascii"), range(len(text) + 1))
-    data, where = bytearray(), []
-    for index, letter in enumerate(text):
-        folded = letter if letter.isascii() and letter.isprintable() else _fold(letter)
-        data += folded.encode("ascii")
-        where += [index] * len(folded)
-    return _Plain(bytes(data), (*where, len(text)))
-
-
-_FOLDED = {
-    **dict.fromkeys("\n\r\v\f\x85\u2028\u2029", "\n"),
-    **dict.fromkeys("’‘ʼ·", "'"),
-    **dict.fromkeys("°º", "o"),
-    "\t": " ",
-    "ß": "ss",
-    "\N{MINUS SIGN}": "-",
-}
-_FOLDED_CATEGORIES = {
-    # What is shown nowhere parts nothing; marks are left out so that "allée" is "allee".
-    **dict.fromkeys(("Cf", "Cc", "Mn", "Me"), ""),
-    "Zs": " ",
-    "Pd": "-",
-    "Sc": "$",
-    "Lu": "X",
-    "Lt": "X",
-    "Ll": "x",
-}
-_FOREIGN = ";"  # parts words: many scripts write none, and a number may stand right beside their letters
-
-
-def _fold(letter: str) -> str:
-    """A letter as it is matched, in ASCII: "＠" is "@", "é" is "e", "٣" is "3"."""
-    if letter in _FOLDED:
-        return _FOLDED[letter]
-    category = unicodedata.category(letter)
-    if category == "Nd":
-        return str(unicodedata.decimal(letter))
-    if category not in ("Cf", "Cc", "Zs", "Pd", "Sc"):
-        parts = [one for one in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(one)]
-        if parts and "".join(parts).isascii() and "".join(parts).isprintable():
-            return "".join(parts)
-    return _FOLDED_CATEGORIES.get(category, _FOREIGN)
-
-
-def _find(expression: Any, plain: _Plain, accept: Callable[[int, int], _Span | None]) -> Iterator[_Span]:
+def _find(expression: Any, plain: PlainText, accept: Callable[[int, int], _Span | None]) -> Iterator[_Span]:
     """What occurs and is accepted. After what is not, the search goes on one byte further: the first find may
     be none and hide the second. Every expression is bounded, so this stays linear."""
     at = 0
@@ -315,7 +269,7 @@ def _goes_on(byte: bytes) -> bool:
     return byte.isalnum() or byte == b"_"
 
 
-def _emails(plain: _Plain) -> Iterator[_Span]:
+def _emails(plain: PlainText) -> Iterator[_Span]:
     data = plain.data
 
     def accept(start: int, end: int) -> _Span | None:
@@ -336,7 +290,7 @@ def _emails(plain: _Plain) -> Iterator[_Span]:
         at = end
 
 
-def _ibans(plain: _Plain) -> Iterator[_Span]:
+def _ibans(plain: PlainText) -> Iterator[_Span]:
     data = plain.data
 
     def accept(start: int, _end: int) -> _Span | None:
@@ -360,7 +314,7 @@ def _ibans(plain: _Plain) -> Iterator[_Span]:
     return _find(_IBAN, plain, accept)
 
 
-def _cards(plain: _Plain) -> Iterator[_Span]:
+def _cards(plain: PlainText) -> Iterator[_Span]:
     data, after = plain.data, 0
     while (match := _CARD.search(data, after)) is not None:
         start, end = match.span()
@@ -385,6 +339,8 @@ def _cards_in(data: bytes, start: int, end: int) -> Iterator[_Span]:
     for first in begins:
         if first < free or _goes_on(data[max(0, places[first] - 1) : places[first]]):
             continue
+        if _DEVICE.search(data[max(0, places[first] - _DEVICE_LENGTH_MAX) : places[first]]):
+            continue
         for length in range(min(19, len(digits) - first), 12, -1):
             last = first + length
             luhn = sums[last % 2][last] - sums[last % 2][first]
@@ -407,11 +363,11 @@ def _is_issued(digits: list[int]) -> bool:
     )
 
 
-def _links(plain: _Plain) -> Iterator[_Span]:
+def _links(plain: PlainText) -> Iterator[_Span]:
     return _find(_LINK, plain, lambda start, end: (start, end))
 
 
-def _dates(plain: _Plain) -> Iterator[_Span]:
+def _dates(plain: PlainText) -> Iterator[_Span]:
     data = plain.data
 
     def accept(start: int, end: int) -> _Span | None:
@@ -424,7 +380,7 @@ def _dates(plain: _Plain) -> Iterator[_Span]:
     return _find(_DATE, plain, accept)
 
 
-def _linked_phones(plain: _Plain) -> Iterator[_Span]:
+def _linked_phones(plain: PlainText) -> Iterator[_Span]:
     def accept(start: int, end: int) -> _Span | None:
         head = re.match(rb"(?:wa\.me/|phone=|tel:)", plain.data[start:end], re.IGNORECASE)
         return None if head is None else (start + head.end(), end)
@@ -443,10 +399,15 @@ _MONEY = re.compile(r" ?(?:\$|%|eur\b|usd\b|gbp\b)", re.IGNORECASE)
 _GROUP = re.compile(rb"\d+")
 _GROUPS_MAX = 8
 _SEPARATORS = b"+ ()./-"
+_DEVICE = re.compile(rb"\bimei(?:[ -]?(?:no|nr|number|nummer))?[ .:#-]{0,3}$", re.IGNORECASE)
+"""Leads to a telephone's own number, which has 15 digits and passes Luhn's check."""
+
+_DEVICE_LENGTH_MAX = 20
+
 _ABROAD = re.compile(r"(?:\+|00)[ (]{0,2}[1-9](?:[ ()./-]{0,3}\d){6,14}")
 
 
-def _phones(plain: _Plain) -> Iterator[_Span]:
+def _phones(plain: PlainText) -> Iterator[_Span]:
     data, after = plain.data, 0
     while (match := _PHONE.search(data, after)) is not None:
         start, end = match.span()
@@ -454,7 +415,7 @@ def _phones(plain: _Plain) -> Iterator[_Span]:
         yield from _phones_in(plain, start, end)
 
 
-def _phones_in(plain: _Plain, start: int, end: int) -> Iterator[_Span]:
+def _phones_in(plain: PlainText, start: int, end: int) -> Iterator[_Span]:
     """The phone numbers in a run of groups of digits: it may be one, or hold several, a time and a date."""
     data = plain.data
     for first, last in _without_dates(data, start, end):
@@ -520,7 +481,7 @@ def _continues(after: bytes) -> bool:
     return after[:1] in (b"-", b"/", b".") and after[1:2].isdigit()
 
 
-def _is_phone(plain: _Plain, digits_start: int, end: int) -> bool:
+def _is_phone(plain: PlainText, digits_start: int, end: int) -> bool:
     """International numbers are what they are; national ones as each country writes them; any other digits
     only where the words before say so. What is called an order's or a parcel's number is one."""
     data = plain.data
@@ -546,13 +507,14 @@ def _is_phone(plain: _Plain, digits_start: int, end: int) -> bool:
     return not (_REFERENCE.search(before) or _MONEY.match(plain.after(end)) or before.rstrip()[-1:] == "$")
 
 
-def _addresses(plain: _Plain) -> Iterator[_Span]:
+def _addresses(plain: PlainText) -> Iterator[_Span]:
     for expression in (*_ADDRESSES_EN, *_ADDRESSES_DE, *_ADDRESSES_FR, *_ADDRESSES_ES):
         yield from _find(expression, plain, lambda start, end: _address(plain, start, end))
     yield from _find(_ADDRESS_EN_MAYBE, plain, lambda start, end: _maybe_address(plain, start, end))
+    yield from _find(_ADDRESS_DE_MAYBE, plain, lambda start, end: _maybe_german_address(plain, start, end))
 
 
-def _address(plain: _Plain, start: int, end: int) -> _Span | None:
+def _address(plain: PlainText, start: int, end: int) -> _Span | None:
     data = plain.data
     if not _stands_alone(data, start, end) or data[max(0, start - 1) : start] in (b"@", b"#", b"/"):
         return None
@@ -565,7 +527,7 @@ def _address(plain: _Plain, start: int, end: int) -> _Span | None:
     return None if any(word in _NO_STREET for word in small) else (start, end)
 
 
-def _maybe_address(plain: _Plain, start: int, end: int) -> _Span | None:
+def _maybe_address(plain: PlainText, start: int, end: int) -> _Span | None:
     """Names such as "2 Disney Park": an address only where something leads to one, or a town follows."""
     span = _address(plain, start, end)
     if span is None:
@@ -581,7 +543,14 @@ def _maybe_address(plain: _Plain, start: int, end: int) -> _Span | None:
     return span if known and not re.match(r"[ -]?thr", after, re.IGNORECASE) else None
 
 
-_FINDERS: tuple[tuple[Private | None, Callable[[_Plain], Iterator[_Span]]], ...] = (
+def _maybe_german_address(plain: PlainText, start: int, end: int) -> _Span | None:
+    """Names such as "Lange Strasse 5": an address unless the first word is no name, or a noun follows."""
+    first = plain.data[start:end].split(b" ", 1)[0].decode("ascii").lower()
+    counted = re.match(r" [A-Z][a-z]", plain.after(end)) is not None and b"," not in plain.data[start:end]
+    return None if first in _NO_NAME_DE or counted else _address(plain, start, end)
+
+
+_FINDERS: tuple[tuple[Private | None, Callable[[PlainText], Iterator[_Span]]], ...] = (
     (Private.EMAIL, _emails),
     (Private.PHONE, _linked_phones),
     (None, _links),

@@ -334,7 +334,8 @@ def as_new(bench: Bench) -> Bench:
         sink.routing_key, sink.per_minute = ROUTING_KEY, None
     else:
         sink.mails.clear()
-        sink.users, sink.hang_ups = {"monitor": PASSWORD}, 0
+        sink.users, sink.hang_ups, sink.cut_offs = {"monitor": PASSWORD}, 0, 0
+        sink.refusals_at.clear()
         sink.refusals, sink.mail_refusals, sink.refused_recipients = [], [], {}
     return bench
 

@@ -20,6 +20,7 @@ write to (020) 7946 0123 or (030) 1234567 | write to [phone] or [phone]
 Call me back: (402) 555-0134 or 402.555.0134 | Call me back: [phone] or [phone]
 my number is 4025550134 | my number is [phone]
 Ruft an: 030 1234567, 0170/1234567 oder 0049 30 1234567 | Ruft an: [phone], [phone] oder [phone]
+oder 0170-12-34567, почта@пример.рф | oder [phone], [email]
 Handy 0151 23456789 seit 01.02.2026 | Handy [phone] seit 01.02.2026
 Appelez-moi au 06 12 34 56 78 / 01.23.45.67.89 | Appelez-moi au [phone] / [phone]
 joignable au +33 6 12 34 56 78 avant 18:30 | joignable au [phone] avant 18:30
@@ -38,7 +39,11 @@ Flat 4, 12 Rose Court, London SW1A 1AA | [address]
 it went to 12 high street instead | it went to [address] instead
 1600 Pennsylvania Ave NW, Washington, DC 20500 | [address]
 Deliver to 5 Elm Drive, please | Deliver to [address], please
+1 Infinite Loop, Cupertino, CA 95014 | [address]
 Hauptstraße 12, 10115 Berlin. Danke | [address]. Danke
+Lange Straße 5, 70173 Stuttgart bitte | [address] bitte
+wohne Kleine Gasse 3b. Danke | wohne [address]. Danke
+Am Alten Markt 7, 14467 Potsdam | [address]
 Goethestr. 3a, 80336 München und Berliner Allee 5 | [address] und [address]
 wohne hauptstr. 7b, Am Markt 5, 50667 Köln | wohne [address], [address]
 12 bis rue de la Paix, 75002 Paris, merci | [address], merci
@@ -61,6 +66,9 @@ customer of 012345678, since 0.0123456789 | tracking 1Z999AA10123456784, ISBN 97
 https://x.com/acme/status/4111111111111111 and https://shop.example/order/07700900123
 2 people on the road, 3 days on the way, 2 Disney Park tickets
 Auf dem Heimweg 2 Stunden gewartet, Was für eine Straße 3 Autos, Im Januar 2026
+Diese Straße 5 mal, Lange Straße 3 Autos, the 2 way street
+IMEI 490154203237518, imei no.: 490154203237518
+3 Main Points, Great Ideas, OK 12
 1 place de concert, 1 cours de yoga, 2 rue pour rien
 la calle con 3 perros, paseo de 2 horas, plaza 3
 ping me @ work, a@b, me@localhost
