@@ -146,7 +146,10 @@ class SlackListener:
         return CallbackAnswer(200)
 
     def take(self, call: Call) -> bool:
-        """Put it into the queue; False where there is no room. What was heard before is taken, and left."""
+        """Put it into the queue; False where there is no room, or nobody to come for it any more. What was
+        heard before is taken, and left."""
+        if self._stopping.is_set():
+            return False
         now = self._clock()
         try:
             if not self._calls.is_new(call.id, now):
@@ -163,11 +166,13 @@ class SlackListener:
         """Bring to the desk what was heard, one after the other, until told to end."""
         while (call := self._queue.get()) is not None:
             answer = self._ask_desk(call)
+            # What was done is done, and shows in the message, whatever becomes of the answer.
             try:
                 self._api.respond(call.answer_url, answer, Bounds(ANSWER_SECONDS_MAX, 0))
             except EdgeError as error:
-                # What was done is done, and shows in the message.
                 self._trouble(f"an answer could not be given: {error}", lost=1)
+            except Exception as error:
+                self._trouble(f"an answer could not be given ({type(error).__name__})", lost=1)
 
     def _ask_desk(self, call: Call) -> dict[str, Any]:
         refusal = self._refusal(call)

@@ -123,18 +123,21 @@ class SocketLine:
         """Open a line whenever one is needed, until told to stop; slower and slower where that fails."""
         failures = 0
         while not self._stopping.is_set():
-            pause: float | None
+            pause: float | None = None
             try:
                 line = self._open()
-            except EdgeError as error:
-                failures += 1
-                self._trouble(str(error))
-                pause = self._asked_for(error)
-            else:
                 threading.Thread(target=self._read, args=(line,), name="slack-read", daemon=True).start()
                 line.leaving.wait()
                 failures = 0 if line.steady else failures + 1
                 pause = PAUSE_LONG if line.reason in _ENDS_FOR_LONG else None
+            except EdgeError as error:
+                failures += 1
+                self._trouble(str(error))
+                pause = self._asked_for(error)
+            except Exception as error:
+                # Nobody would see that this thread had ended: an ear that is deaf and seems well.
+                failures += 1
+                self._trouble(f"the line to Slack could not be kept ({type(error).__name__})")
             self._stopping.wait(_backoff(failures) if pause is None else pause)
 
     def _asked_for(self, error: EdgeError) -> float | None:
@@ -161,19 +164,24 @@ class SocketLine:
         if hello.get("type") != "hello":
             closing.close()
             reason = _reason(hello)
-            raise RetryAt(f"Slack did not open the line: {_ENDS_FOR_LONG.get(reason, reason)}")
+            if reason in _ENDS_FOR_LONG:
+                raise NotAllowed(f"Slack did not open the line: {_ENDS_FOR_LONG[reason]}")
+            raise RetryAt(f"Slack did not open the line: {reason}")
         line = _Line(connection, closing, Bounds(STEADY_SECONDS, 0))
+        now = self._clock()
         with self._lock:
             self._lines.append(line)
             oldest = self._lines[0] if len(self._lines) > LINES_MAX else None
             again = 1 if self._opened else 0
             self._opened += 1
+            # Within the lock, so that an old line that ends now does not make us seem deaf.
+            self._note(
+                lambda state: replace(
+                    state, connected_since=now, reconnects=state.reconnects + again, trouble=""
+                )
+            )
         if oldest is not None:
             oldest.connection.close()
-        now = self._clock()
-        self._note(
-            lambda state: replace(state, connected_since=now, reconnects=state.reconnects + again, trouble="")
-        )
         if self._stopping.is_set():
             line.leaving.set()
             connection.close()
@@ -186,15 +194,16 @@ class SocketLine:
 
         parts = urlsplit(url)
         secure = parts.scheme == "wss"
+        context = tls_context(self._options.ca_file) if secure else None
         sock = _connect(parts.hostname or "", parts.port or (443 if secure else 80), self._options, bounds)
         return open_websocket(
             url,
             sock=sock,
-            ssl=tls_context(self._options.ca_file) if secure else None,
+            ssl=context,
             proxy=None,
             compression=None,
             user_agent_header=self._options.user_agent,
-            open_timeout=bounds.require_time(),
+            open_timeout=max(0.1, bounds.seconds_left()),
             ping_interval=PING_SECONDS,
             ping_timeout=PING_SECONDS,
             close_timeout=CLOSE_SECONDS_MAX,
@@ -221,13 +230,12 @@ class SocketLine:
         except Exception as error:
             self._trouble(f"the line to Slack broke ({type(error).__name__})")
         finally:
-            line.closing.close()
             with self._lock:
                 self._lines.remove(line)
-                deaf = not self._lines
-            if deaf:
-                self._note(lambda state: replace(state, connected_since=None))
+                if not self._lines:
+                    self._note(lambda state: replace(state, connected_since=None))
             line.leaving.set()
+            line.closing.close()
 
     def _heed(self, line: _Line, envelope: Mapping[str, Any]) -> bool:
         """Do what an envelope asks for; True where Slack says that the line will end."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,8 +22,10 @@ from simulator.faults import Fault, FaultKind
 from simulator.slack_api import APP_TOKEN, SIGNING_SECRET, SlackWorkspace
 from simulator.slack_people import ANA, BO, callback_body, sign
 from simulator.slack_socket import Envelope
-from tests.alerts.build import BENCHES, LIMIT, NOON, SECRETS, Bench, alert, as_new, strings
+from tests.alerts.build import BENCHES, LIMIT, NOON, SECRETS, Bench, alert, as_new, build_channel, strings
 from tests.alerts.desk import SECONDS_MAX, Door, NotedDesk, served
+from tests.wire.raw import Line, Script, certificate, pump, serve, tunnel
+from wire.http import HttpOptions
 
 TAKE, RESOLVE = "response_monitor.take", "response_monitor.resolve"
 
@@ -61,7 +66,11 @@ class Ear:
 
 
 def _listen(bench: Bench, **changes: Any) -> Ear:
-    channel, desk = bench.make(**changes), NotedDesk()
+    return _listening(bench, bench.make(**changes))
+
+
+def _listening(bench: Bench, channel: Channel) -> Ear:
+    desk = NotedDesk()
     assert isinstance(channel, Listening)
     listener = channel.listen(desk)
     assert listener is not None
@@ -361,6 +370,69 @@ def test_a_wrong_app_token_is_told_and_never_shown(
         ear.channel.check(LIMIT)
     assert token not in repr(ear.listener.hearing())
     ear.listener.stop(SECONDS_MAX)
+
+
+def _lead_lines_to(bench: Bench, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Lines are opened at that address from now on."""
+    lines = bench.sink.lines
+    monkeypatch.setattr(bench.sink, "line_url", lambda: f"{url}/link/?ticket={lines.issue_ticket()}")
+
+
+def test_a_line_to_somebody_else_is_not_spoken_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Who sits between us and Slack with a certificate of his own reads no ticket and hears no press."""
+    _, context = certificate(tmp_path)
+    with serve(lambda line: line.say(line.read_request()), context) as other:
+        _lead_lines_to(bench, monkeypatch, other.url.replace("https", "wss"))
+        ear = _listen(bench)
+        ear.listener.start()
+        assert ear.wait(lambda: "SSLCertVerificationError" in ear.listener.hearing().trouble)
+        ear.listener.stop(SECONDS_MAX)
+    assert other.connections and other.requests == []
+
+
+def test_a_line_goes_through_the_proxy_and_trusts_our_own_authority(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where only a proxy leads outside, and a company has its own authority, presses are heard too."""
+    cert, context = certificate(tmp_path)
+    bench.make().check(LIMIT)  # The workspace learns where it is served with its first request.
+    port = urlsplit(bench.sink.url).port or 0
+    with serve(tunnel) as proxy, serve(_relay(port), context) as tls:
+        _lead_lines_to(bench, monkeypatch, tls.url.replace("https", "wss"))
+        settings = {
+            "type": "slack",
+            "bot_token": {"env": "CARE_TOKEN"},
+            "app_token": {"env": "CARE_APP_TOKEN"},
+            "channel": "#care",
+            "api_url": f"{tls.url}/api",
+        }
+        options = HttpOptions(proxy.url.replace("://", "://me:hush@"), cert)
+        channel = build_channel("slack", bench.clock, settings, options)
+        ear = _listening(bench, channel)
+        ear.listener.start()
+        assert ear.slack.lines.wait_for(1)
+        ear.warn()
+        assert ear.press().acknowledged() and ear.desk.brought(1)
+        ear.listener.stop(SECONDS_MAX)
+        channel.close()
+    assert len(proxy.requests) >= 3
+    for request in proxy.requests:
+        assert request.startswith(b"CONNECT 127.0.0.1:") and b"Basic bWU6aHVzaA==" in request
+
+
+def _relay(port: int) -> Script:
+    """What is said here is said there, both ways."""
+
+    def script(line: Line) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as upstream:
+            back = threading.Thread(target=pump, args=(upstream, line.sock), daemon=True)
+            back.start()
+            pump(line.sock, upstream)
+            back.join(5)
+
+    return script
 
 
 def test_too_many_lines_are_told_and_not_made_more(bench: Bench) -> None:

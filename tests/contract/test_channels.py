@@ -236,7 +236,7 @@ CASES = [
             (500, "30", False, NOON + timedelta(seconds=30)),
         )
     ),
-    Case("webhook", "429", _befalls(_LIMIT), RetryAt, limited=True),
+    Case("webhook", "429", _befalls(_LIMIT), RetryAt, limited=True, at=NOON + timedelta(seconds=30)),
     Case("webhook", "502", _befalls(FaultKind.ERROR, 502), RetryAt, unknown=True),
     Case("webhook", "504", _befalls(FaultKind.ERROR, 504), RetryAt, unknown=True),
     Case("webhook", "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),
@@ -256,7 +256,7 @@ CASES = [
             503: RetryAt,
         }.items()
     ),
-    Case("pagerduty", "429", _befalls(_LIMIT), RetryAt, limited=True),
+    Case("pagerduty", "429", _befalls(_LIMIT), RetryAt, limited=True, at=NOON + timedelta(minutes=1)),
     Case(
         "pagerduty",
         "429 for 30 s",
@@ -265,7 +265,14 @@ CASES = [
         True,
         at=NOON + timedelta(seconds=30),
     ),
-    Case("pagerduty", "throttled", _set("per_minute", 0), RetryAt, limited=True),
+    Case(
+        "pagerduty",
+        "throttled",
+        _set("per_minute", 0),
+        RetryAt,
+        limited=True,
+        at=NOON + timedelta(minutes=1),
+    ),
     Case("pagerduty", "504", _befalls(FaultKind.ERROR, 504), RetryAt, unknown=True),
     Case("pagerduty", "a page", _befalls(FaultKind.HTML), Malformed),
     Case("pagerduty", "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),

@@ -134,6 +134,8 @@ def test_the_verification_in_the_docs_works() -> None:
         headers = {"webhook-id": "id", "webhook-timestamp": str(stamp), "webhook-signature": signed}
         secret = "whsec_" + base64.b64encode(b"k" * 24).decode()
         assert names["is_ours"](secret, headers, content) is expected
+    forged = {"webhook-id": "id", "webhook-timestamp": str(at), "webhook-signature": "v1,ÿ "}
+    assert names["is_ours"](secret, forged, body) is False
 
 
 def test_the_answer_of_alerts_route_is_the_one_on_the_page() -> None:

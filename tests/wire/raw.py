@@ -236,13 +236,14 @@ def tunnel(line: Line) -> None:
     host, _, port = head.split(b" ")[1].decode("ascii").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as upstream:
         line.say(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        back = threading.Thread(target=_pump, args=(upstream, line.sock), daemon=True)
+        back = threading.Thread(target=pump, args=(upstream, line.sock), daemon=True)
         back.start()
-        _pump(line.sock, upstream)
+        pump(line.sock, upstream)
         back.join(5)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    """Pass on what one says to the other, to its end."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
