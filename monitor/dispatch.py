@@ -78,8 +78,9 @@ def lease(
         return None, 0
     with store.transaction("lease"):
         # What is dropped may have held back a later row of its subject, so it is asked again.
-        for _ in range(LOOK_AHEAD):
-            rows = store.outbox.due(channel, now, LOOK_AHEAD)
+        for number in range(LOOK_AHEAD):
+            # The first one will nearly always do.
+            rows = store.outbox.due(channel, now, LOOK_AHEAD if number else 1)
             for row in rows:
                 leased = _lease_row(store, policy, row, now, lease_seconds)
                 if isinstance(leased, Leased):
