@@ -10,6 +10,8 @@ import importlib
 from types import ModuleType
 
 REGISTRY: dict[str, str] = {
+    "alertmanager": "alerts.alertmanager",
+    "apprise": "alerts.apprise",
     "pagerduty": "alerts.pagerduty",
     "slack": "alerts.slack",
     "smtp": "alerts.smtp",

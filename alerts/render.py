@@ -7,8 +7,10 @@ inert here (no control letters, no bidi overrides, bounded length) and are still
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
@@ -94,6 +96,28 @@ class Rendered:
         if self.link is not None:
             lines += ["", f"{self.link_text}: {self.link}"]
         return "\n".join([*lines, "", self.footer])
+
+    def guarded(self, guard: Callable[[str], str], guard_link: Callable[[str], str]) -> Rendered:
+        """The same with every text passed through `guard` and every link through `guard_link`, for a medium
+        that needs it."""
+        guarded = _guarded(self, guard, guard_link)
+        assert isinstance(guarded, Rendered)
+        return guarded
+
+
+def _guarded(value: object, guard: Callable[[str], str], guard_link: Callable[[str], str]) -> object:
+    """Whatever texts it is made of, those that come to be added included, guarded."""
+    if isinstance(value, str):
+        return guard(value)
+    if isinstance(value, tuple):
+        return tuple(_guarded(each, guard, guard_link) for each in value)
+    if isinstance(value, Rendered | Line):
+        guards = {f.name: guard_link if f.name == "link" else guard for f in fields(value)}
+        changes: dict[str, Any] = {
+            name: _guarded(getattr(value, name), each, guard_link) for name, each in guards.items()
+        }
+        return replace(value, **changes)
+    return value
 
 
 def calls(alert: Alert) -> bool:

@@ -444,7 +444,9 @@ class Show(StrEnum):
 class RoutingConfig(Model):
     """The keys that every [channels.NAME] has beside its type's own."""
 
-    type: str = Field(examples=["slack"], description="slack, smtp, webhook or pagerduty.")
+    type: str = Field(
+        examples=["slack"], description="slack, smtp, webhook, pagerduty, alertmanager or apprise."
+    )
     stages: list[StageName] = Field(
         default=list(STAGES),
         min_length=1,

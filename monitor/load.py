@@ -61,7 +61,13 @@ _TOP = (*_SECTIONS, "brands", "calendars", "targets", "escalations", "routes", "
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _NAMED = re.compile(r"(?P<name>[a-z_0-9]+)(?:\[(?P<number>\d+)\])?: (?P<rest>.+)", re.DOTALL)
-_ALSO_CALLED = {"twitter": "x", "email": "smtp", "mail": "smtp"}
+_ALSO_CALLED = {
+    "twitter": "x",
+    "email": "smtp",
+    "mail": "smtp",
+    "prometheus": "alertmanager",
+    **dict.fromkeys(("discord", "teams", "msteams", "telegram", "ntfy", "matrix", "sms"), "apprise"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 
 _PACKAGES = {
     "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
     "systemd-analyze": "systemd",
     "dovecot": "dovecot-imapd",

@@ -100,3 +100,28 @@ def inert(text: str, length_max: int = 500) -> str:
     if len(joined) <= length_max:
         return joined
     return joined[: length_max - 1].rstrip() + "…" if length_max > 0 else ""
+
+
+# What programs for chats take for a call: an at sign before a name. After it goes a space of no width, which
+# is how their own libraries break a mention.
+_NO_WIDTH = "\u200b"
+_CALL = re.compile(f"@(?=[^\\s{_NO_WIDTH}])")
+_LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "`": "'"})
+
+
+def defused(text: str) -> str:
+    """Foreign text for a medium whose markup is not known: a chat behind somebody else's bridge.
+
+    Nothing in it calls anybody (`@here`, `<!channel>`, `<@U1>`), is a tag, swallows what follows (a code
+    fence) or shows another address than it leads to (`[bank](https://…)`). Lines stay lines; everything else
+    is still readable, and links are still links. Source: the mention and link syntax of Slack, Discord,
+    Telegram, Teams, Matrix, Mattermost and Zulip.
+    """
+    plain = text.translate(_LOOKALIKES).replace("](", "] (")
+    return _CALL.sub(f"@{_NO_WIDTH}", plain)
+
+
+def defused_link(url: str) -> str:
+    """A link in such a text: the same address, without an at sign that a chat would read as a call
+    (https://mastodon.example/@everyone/1)."""
+    return url.replace("@", "%40")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 import alerts
 from alerts.contract import Channel, ChannelSurroundings
 from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
+from simulator.alertmanager_api import BEARER, Alertmanager, make_alertmanager_app
+from simulator.apprise_api import TOPIC, NoticeBoard, make_notice_app
 from simulator.faults import Faults
 from simulator.hooks_api import (
     ROUTING_KEY,
@@ -42,6 +46,7 @@ SECRETS = (
     "B0HUSH",
     HOOK_SECRET.removeprefix("whsec_"),
     ROUTING_KEY,
+    BEARER,
 )
 LIMIT = 10.0
 
@@ -299,6 +304,77 @@ def pagerduty_bench() -> Iterator[Bench]:
             channel.close()
 
 
+@contextmanager
+def alertmanager_bench() -> Iterator[Bench]:
+    """An Alertmanager that wants a token."""
+    clock = FixedClock(NOON)
+    faults = Faults(clock)
+    manager = Alertmanager(clock)
+    made: list[Channel] = []
+    with (
+        Served(make_alertmanager_app(manager, faults)) as server,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+
+        def make(url: str = server.url, **changes: Any) -> Channel:
+            environment.setenv("CARE_TOKEN", BEARER)
+            settings = {"type": "alertmanager", "urls": [url], "bearer_token": {"env": "CARE_TOKEN"}}
+            made.append(build_channel("alertmanager", clock, settings | changes, HttpOptions()))
+            return made[-1]
+
+        def elsewhere(port: int) -> Channel:
+            return make(f"http://127.0.0.1:{port}")
+
+        def received() -> list[Received]:
+            return [Received(one["annotations"]["key"], as_read(one)) for one in manager.posted]
+
+        yield Bench("alertmanager", clock, make, elsewhere, received, manager, faults)
+        for channel in made:
+            channel.close()
+
+
+@contextmanager
+def apprise_bench(schema: str) -> Iterator[Bench]:
+    """A service that Apprise knows: "json" (its path is the secret) or "ntfy" (which wants a login)."""
+    clock = FixedClock(NOON)
+    faults = Faults(clock)
+    board = NoticeBoard(clock, f"/hooks/{HOOK}", PASSWORD)
+    made: list[Channel] = []
+    with Served(make_notice_app(board, faults)) as server, pytest.MonkeyPatch.context() as environment:
+        # Every channel starts a process, which takes half a second: one does for most of the tests.
+        settings = {"type": "apprise", "url": {"env": "CARE_HOOK"}}
+        made.append(build_channel("apprise", clock, settings, HttpOptions()))
+
+        def point(port: int | str) -> None:
+            ntfy = f"ntfy://monitor:{quote(PASSWORD)}@127.0.0.1:{port}/{TOPIC}"
+            json = f"json://127.0.0.1:{port}{board.path}"
+            environment.setenv("CARE_HOOK", ntfy if schema == "ntfy" else json)
+
+        def make(query: str = "") -> Channel:
+            point(server.url.rpartition(":")[2])
+            environment.setenv("CARE_HOOK", os.environ["CARE_HOOK"] + query)
+            return made[0]
+
+        def elsewhere(port: int) -> Channel:
+            point(port)
+            made.append(build_channel("apprise", clock, settings, HttpOptions()))
+            made[-1].check(LIMIT)  # The process runs when the stopwatch does.
+            return made[-1]
+
+        def received() -> list[Received]:
+            # The key is the last line, as people see it.
+            return [Received(one.message.rpartition("\n")[2], as_read(one.body)) for one in board.notices]
+
+        yield Bench("apprise", clock, make, elsewhere, received, board, faults)
+        for channel in made:
+            channel.close()
+
+
+def as_read(value: Any) -> tuple[str, ...]:
+    """The texts in a piece of JSON as people read them: what breaks a mention has no width."""
+    return tuple(text.replace("\u200b", "") for text in strings(value))
+
+
 BENCHES: dict[str, Callable[[], AbstractContextManager[Bench]]] = {
     "slack webhook": lambda: _slack("webhook"),
     "slack token": lambda: _slack("token"),
@@ -307,6 +383,9 @@ BENCHES: dict[str, Callable[[], AbstractContextManager[Bench]]] = {
     "smtp": mail_bench,
     "webhook": hook_bench,
     "pagerduty": pagerduty_bench,
+    "alertmanager": alertmanager_bench,
+    "apprise json": lambda: apprise_bench("json"),
+    "apprise ntfy": lambda: apprise_bench("ntfy"),
 }
 """Every way that we have of telling people."""
 
@@ -332,6 +411,14 @@ def as_new(bench: Bench) -> Bench:
         for kept_too in (sink.incidents, sink.enqueued, sink.errors):
             kept_too.clear()
         sink.routing_key, sink.per_minute = ROUTING_KEY, None
+    elif isinstance(sink, Alertmanager):
+        for held in (sink.held, sink.posted, sink.errors):
+            held.clear()
+        sink.bearer = BEARER
+    elif isinstance(sink, NoticeBoard):
+        sink.notices.clear()
+        sink.statuses.clear()
+        sink.path, sink.password = f"/hooks/{HOOK}", PASSWORD
     else:
         sink.mails.clear()
         sink.users, sink.hang_ups, sink.cut_offs = {"monitor": PASSWORD}, 0, 0

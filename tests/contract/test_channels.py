@@ -16,6 +16,7 @@ import pytest
 import alerts
 from alerts.contract import Channel, Receipt
 from rules.alert import Stage
+from simulator.alertmanager_api import BEARER
 from simulator.faults import Fault, FaultKind
 from simulator.hooks_api import ROUTING_KEY
 from tests.alerts.build import BENCHES, LIMIT, NOON, PASSWORD, SECRETS, Bench, alert, as_new
@@ -280,6 +281,65 @@ CASES = [
     Case("pagerduty", "another key", _set("routing_key", "a" * 32), NotAllowed),
     Case("pagerduty", "a complaint", _says("'payload.source' is missing or blank"), Refused),
     Case("pagerduty", "a secret in the answer", _says(f"<!channel> you said {ROUTING_KEY}"), Refused),
+    *(
+        Case("alertmanager", str(status), _befalls(FaultKind.ERROR, status), error)
+        for status, error in {
+            400: Refused,
+            401: NotAllowed,
+            403: NotAllowed,
+            404: NotAllowed,
+            405: NotAllowed,
+            408: RetryAt,
+            413: Refused,
+            422: Refused,
+            500: RetryAt,
+            503: RetryAt,
+        }.items()
+    ),
+    Case("alertmanager", "429", _befalls(_LIMIT), RetryAt, limited=True),
+    Case(
+        "alertmanager",
+        "429 for 30 s",
+        _befalls(_LIMIT, 429, "30"),
+        RetryAt,
+        True,
+        at=NOON + timedelta(seconds=30),
+    ),
+    Case("alertmanager", "504", _befalls(FaultKind.ERROR, 504), RetryAt, unknown=True),
+    Case("alertmanager", "a page", _befalls(FaultKind.HTML), Malformed),
+    Case("alertmanager", "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),
+    Case("alertmanager", "drops after", _befalls(FaultKind.DROP_AFTER), RetryAt, unknown=True),
+    Case("alertmanager", "another token", _set("bearer", "of another age"), NotAllowed),
+    Case("alertmanager", "a complaint", _says("at least one label pair required"), Refused),
+    Case("alertmanager", "a secret in the answer", _says(f"<!channel> you said {BEARER}"), Refused),
+    *(
+        Case(f"apprise {way}", str(status), _befalls(FaultKind.ERROR, status), error)
+        for way in ("json", "ntfy")
+        for status, error in {
+            302: Refused,
+            400: Refused,
+            401: NotAllowed,
+            403: NotAllowed,
+            404: NotAllowed,
+            408: RetryAt,
+            410: NotAllowed,
+            413: Refused,
+            500: RetryAt,
+            503: RetryAt,
+        }.items()
+    ),
+    *(
+        case
+        for way in ("apprise json", "apprise ntfy")
+        for case in (
+            Case(way, "429", _befalls(_LIMIT), RetryAt, limited=True),
+            Case(way, "502", _befalls(FaultKind.ERROR, 502), RetryAt, unknown=True),
+            Case(way, "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),
+            Case(way, "drops after", _befalls(FaultKind.DROP_AFTER), RetryAt, unknown=True),
+        )
+    ),
+    Case("apprise json", "another path", _set("path", "/hooks/elsewhere"), NotAllowed),
+    Case("apprise ntfy", "another password", _set("password", "another"), NotAllowed),
     Case("smtp", "451", _set("refusals", ["451 4.7.1 greylisted"]), RetryAt),
     Case("smtp", "550", _set("refusals", ["550 5.7.1 spam"]), Refused),
     Case("smtp", "421 to MAIL", _set("mail_refusals", ["421 4.3.2 closing"]), RetryAt),

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rules.alert import Alert, Stage, Trouble
-from tests.alerts.build import BENCHES, LIMIT, NOON, SECRETS, Bench, alert, facts
+from tests.alerts.build import BENCHES, LIMIT, NOON, SECRETS, Bench, alert, facts, strings
 from tests.wire.raw import Line, serve
 from wire.errors import EdgeError, RetryAt
 
@@ -101,6 +101,16 @@ def _look_at(bench: Bench) -> None:
         _look_at_links(bench.sink.delivered[-1].body)
     elif bench.kind == "pagerduty":
         _look_at_links(bench.sink.enqueued[-1].body)
+    elif bench.kind == "alertmanager":
+        entry = bench.sink.posted[-1]
+        for text in strings(entry["annotations"]) + strings(entry["labels"]):
+            look_at_chat(text)
+        assert re.fullmatch(r"https?://[!-~]+", entry.get("generatorURL", "https://x.example/"))
+    elif bench.kind == "apprise":
+        notice = bench.sink.notices[-1]
+        assert not notice.body.get("attachments") and "attach" not in notice.body
+        look_at_chat(notice.title)
+        look_at_chat(notice.message)
     else:
         _look_at_mail(bench.sink.mails[-1])
 
@@ -134,6 +144,13 @@ def _look_at_links(value: Any) -> None:
     for name, each in value.items() if isinstance(value, dict) else []:
         assert name not in ("url", "href") or each is None or re.fullmatch(r"https?://[!-~]+", each)
         _look_at_links(each)
+
+
+def look_at_chat(text: str) -> None:
+    """No chat program finds a call, a tag, a fence or a link with another name in it."""
+    assert not re.search(r"@[^\s\u200b]|<|`|\]\(", text)
+    # Where a line begins we quote.
+    assert not re.search(r"(?m)(?<!^)>", text)
 
 
 class _Tags(HTMLParser):

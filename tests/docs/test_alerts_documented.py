@@ -106,7 +106,8 @@ def test_what_is_to_be_copied_into_the_config_is_right() -> None:
             kind = alerts.load(own["type"]).Settings
             kind.model_validate({key: own[key] for key in own.keys() - routing})
             kinds.append(own["type"])
-    assert sorted(kinds) == ["pagerduty", "slack", "slack", "slack", "smtp", "webhook"]
+    names = ["alertmanager", "apprise", "pagerduty", "slack", "slack", "slack", "smtp", "webhook"]
+    assert sorted(kinds) == names
 
 
 def test_the_webhook_in_the_docs_is_what_is_posted() -> None:

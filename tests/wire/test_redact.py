@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.redact import Redactor, inert
+from wire.redact import Redactor, defused, defused_link, inert
 
 SECRETS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="*"), min_size=6, max_size=40)
 TEXTS = st.text(max_size=100)
@@ -146,3 +146,33 @@ def test_no_text_is_slow(piece: str, stopwatch: Callable[[], float]) -> None:
     inert(piece * 50_000 + "x")
     inert(piece + "0" * 200_000)
     assert stopwatch() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@everyone and @here", "@\u200beveryone and @\u200bhere"),
+        ("<!channel> <@U012AB3CD>", "‹!channel› ‹@\u200bU012AB3CD›"),
+        ("[your bank](https://evil.example)", "[your bank] (https://evil.example)"),
+        ("```\nall that follows", "'''\nall that follows"),
+        ("<b>bold</b> & co", "‹b›bold‹/b› & co"),
+        ("me@acme.example @ noon", "me@\u200bacme.example @ noon"),
+        ("@@everyone", "@\u200b@\u200beveryone"),
+        ("https://x.example/a?b=c#d", "https://x.example/a?b=c#d"),
+    ],
+)
+def test_a_text_for_an_unknown_chat_calls_nobody(text: str, expected: str) -> None:
+    """Whichever chat an alert ends up in, a post calls nobody there and hides no address."""
+    assert defused(text) == expected
+
+
+@given(NASTY)
+def test_defusing_twice_changes_nothing(text: str) -> None:
+    """Several hands may defuse the same text."""
+    assert defused(defused(text)) == defused(text)
+
+
+def test_a_link_to_everybody_is_only_a_link() -> None:
+    """A customer whose handle is "everyone" calls nobody by the link to the post."""
+    assert defused_link("https://m.example/@everyone/1") == "https://m.example/%40everyone/1"
+    assert defused_link("https://x.example/a/1") == "https://x.example/a/1"
