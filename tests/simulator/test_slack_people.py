@@ -94,6 +94,12 @@ def test_slacks_own_client_hears_a_press_and_a_command(workspace: SlackWorkspace
     client.auto_reconnect_enabled = False
     workspace.lines.close()
     assert workspace.lines.wait_closed()
+    # Its reader closes the socket then, and looks whether there is one before it takes its locks: a close
+    # from here at the same moment would fail.
+    reader = client.current_session_runner
+    reader.event.set()
+    reader.thread.join(10)
+    assert not reader.thread.is_alive()
     client.close()
     assert [request.type for request in heard] == ["interactive", "slash_commands"]
     said = heard[0].payload
