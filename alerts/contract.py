@@ -21,10 +21,18 @@ from wire.http import HttpOptions
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """Proof that the remote accepted. `remote` holds what is needed to update or continue it (Slack's
-    channel and ts; an email's Message-ID and References), as strings; it is stored as JSON."""
+    channel and ts; an email's Message-ID and References), as strings; it is stored as JSON.
+
+    A channel that reaches several people may reach only some. `put_off` says in one line who may be reached
+    later: the alert is sent again, with this receipt as its `previous`, and the channel leaves out whom it
+    reached already. `left_out` says who will never be: people are told of it. Both are empty where all were
+    reached.
+    """
 
     at: datetime
     remote: Mapping[str, str] = field(default_factory=dict)
+    put_off: str = ""
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,8 @@ class Channel(Protocol):
     def updates(self) -> bool: ...
 
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
-        """Tell it. `previous` is the last receipt for the same subject, recipient and channel.
+        """Tell it. `previous` is the last receipt for the same subject, recipient and channel: this alert's
+        own, where an earlier attempt reached some and put off others.
 
         Raises RetryAt, Refused (dead letter), NotAllowed (dead letter, told elsewhere), Malformed.
         """
@@ -149,7 +158,7 @@ class Hearing:
 
     `connected_since` is None while nothing can be heard. `reconnects` counts the lines after the first one,
     `heard` what people did, `lost` what could not be brought to the desk or answered. `trouble` is the last
-    trouble, in one line without secrets; empty once all is well again.
+    trouble, in one line without secrets; empty where there was none since it could last hear.
     """
 
     connected_since: datetime | None

@@ -8,15 +8,17 @@ PagerDuty's documentation of the Events API v2 (overview, send an alert event, C
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.contract import ChannelSurroundings, Receipt
+from alerts.contract import ChannelSurroundings, Preview, Receipt
 from alerts.render import NEXT_RESPONSE, RESOLUTION, WORST_TITLE, Rendered, render
 from rules.alert import Alert, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -29,10 +31,15 @@ DEDUP_KEY_LENGTH_MAX = 255
 SUMMARY_LENGTH_MAX = 1024
 WORDS_LENGTH_MAX = 300
 ERRORS_MAX = 5
+LINE_BYTES_MAX = 200
 CLIENT = "Response monitor"
 """What the incident names as where it came from."""
 OURSELVES = "response-monitor"
 """Source and group of what is said about ourselves."""
+
+LIMITED_FOR = timedelta(minutes=1)
+"""How long the channel rests where PagerDuty limits us and does not say for how long: its docs ask
+for minutes."""
 
 _GATEWAYS = (502, 504)
 _PLAIN_KEY = re.compile(r"[!-~]+")
@@ -55,6 +62,21 @@ class Severity(StrEnum):
     WARNING = "warning"
     INFO = "info"
 
+
+_ACTIONS: Mapping[Stage, Action] = {
+    Stage.WARNING: Action.TRIGGER,
+    Stage.BREACH: Action.TRIGGER,
+    Stage.ESCALATED: Action.TRIGGER,
+    Stage.STORM: Action.TRIGGER,
+    Stage.SPIKE: Action.TRIGGER,
+    Stage.TROUBLE: Action.TRIGGER,
+    Stage.TEST: Action.TRIGGER,
+    Stage.MOVED: Action.ACKNOWLEDGE,
+    Stage.CLEARED: Action.RESOLVE,
+    Stage.CORRECTED: Action.RESOLVE,
+}
+_UNLISTED = Action.TRIGGER
+"""What becomes of a stage that the table does not know yet: better told once too often than not at all."""
 
 _BY_PRIORITY: Mapping[Stage, Mapping[str, Severity]] = {
     Stage.WARNING: {
@@ -110,9 +132,10 @@ def dedup_key(alert: Alert) -> str:
     """Which incident it is about: the same for all that is said of a subject, at most 255 characters.
 
     The wait for a resolution is a promise of its own, kept or broken beside the wait for an answer; with one
-    incident for both, an answer would resolve what is still broken.
+    incident for both, an answer would resolve what is still broken. A test is an incident of its own: while
+    the one of an earlier test is open, it would only add to that and call nobody.
     """
-    subject = alert.subject
+    subject = alert.key if alert.stage is Stage.TEST else alert.subject
     if alert.case is not None and alert.case.clock == RESOLUTION:
         subject += f"/{RESOLUTION}"
     if _PLAIN_KEY.fullmatch(subject) and len(subject) <= DEDUP_KEY_LENGTH_MAX:
@@ -121,16 +144,22 @@ def dedup_key(alert: Alert) -> str:
     return f"{plain}/{hashlib.sha256(subject.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
-def action(alert: Alert) -> Action:
-    """What becomes of the incident. Who takes a case acknowledges it; to be told anything else of an incident
-    that is open adds to it, and calls nobody again."""
-    if alert.stage in (Stage.CLEARED, Stage.CORRECTED):
-        return Action.RESOLVE
+def action(alert: Alert, *, told_before: bool) -> Action | None:
+    """What becomes of the incident; None: nothing. `told_before`: something of the subject was told there.
+
+    A trigger adds to an incident that is open, and opens a new one, which calls people, where somebody has
+    resolved it there. So what only brings up to date what was said (a storm a minute later, a case that is
+    handed on or snoozed) is no trigger. Nor is it an acknowledgement: that would keep PagerDuty from calling
+    again, although nobody has taken the case.
+    """
     if alert.storm is not None and alert.storm.over_at is not None:
         return Action.RESOLVE
-    if alert.stage is Stage.MOVED and alert.case is not None and alert.case.acknowledged_by:
-        return Action.ACKNOWLEDGE
-    return Action.TRIGGER
+    if alert.stage is Stage.STORM and alert.repeat and told_before:
+        return None
+    found = _ACTIONS.get(alert.stage, _UNLISTED)
+    if found is Action.ACKNOWLEDGE and (alert.case is None or not alert.case.acknowledged_by):
+        return None
+    return found
 
 
 def severity(alert: Alert) -> Severity:
@@ -144,11 +173,11 @@ def severity(alert: Alert) -> Severity:
     return _BY_STAGE.get(stage, Severity.ERROR)
 
 
-def build_request(alert: Alert, said: Rendered) -> dict[str, Any]:
+def build_request(alert: Alert, said: Rendered, do: Action) -> dict[str, Any]:
     """The request without its routing key. All strangers' words in it were made inert by `render`."""
     source, component, group = _place(alert)
     body: dict[str, Any] = {
-        "event_action": action(alert).value,
+        "event_action": do.value,
         "dedup_key": dedup_key(alert),
         "client": CLIENT,
         "payload": {
@@ -232,12 +261,19 @@ class PagerDutyChannel:
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
         """Say it. The subject names the incident, at every attempt the same, so that what is said twice makes
         one incident. A case has another id once we see a message of it that came earlier: then its incident
-        stays the one that `previous` was about."""
+        stays the one that `previous` was about. For what changes nothing there, nothing is asked."""
         subject = alert.subject if previous is None else previous.remote.get("subject", alert.subject)
-        body = build_request(replace(alert, subject=subject), render(alert, self._surroundings.zone))
-        self._enqueue(body, time_limit)
-        remote = {"subject": subject, "dedup_key": body["dedup_key"]}
-        return Receipt(self._surroundings.clock(), remote)
+        about = replace(alert, subject=subject)
+        do = action(about, told_before=previous is not None)
+        if do is not None:
+            self._enqueue(build_request(about, render(about, self._surroundings.zone), do), time_limit)
+        return Receipt(self._surroundings.clock(), {"subject": subject, "dedup_key": dedup_key(about)})
+
+    def preview(self, alert: Alert) -> Preview:
+        """The request without its key, as for what is told first; an empty one where nothing is asked."""
+        do = action(alert, told_before=False)
+        body = build_request(alert, render(alert, self._surroundings.zone), do) if do is not None else {}
+        return Preview("json", json.dumps(body, indent=2, ensure_ascii=False))
 
     def check(self, time_limit: float) -> str:
         """Resolve an incident that nobody has: PagerDuty looks at the key and drops the rest."""
@@ -264,8 +300,11 @@ class PagerDutyChannel:
     def _error_of(self, reply: Reply, routing_key: str) -> EdgeError:
         """What an answer means that is no success."""
         status = reply.status
-        at = retry_at(reply.headers, self._surroundings.clock())
+        now = self._surroundings.clock()
+        at = retry_at(reply.headers, now)
         if status == 429:
+            # Without a time the channel would go on with its next alert at once.
+            at = at or now + LIMITED_FOR
             return RetryAt("PagerDuty limits how much this service takes", at=at, limited=True)
         if status >= 500 or status == 408:
             # A gateway that heard nothing sensible does not know whether PagerDuty took it.
@@ -286,14 +325,23 @@ class PagerDutyChannel:
 
 def _words(reply: Reply, routing_key: str) -> str:
     """What PagerDuty says is wrong, without our key, on one line and in letters that do nothing."""
-    try:
-        body = reply.json()
-    except Malformed:
-        return "no reason"
-    errors = body.get("errors") if isinstance(body, dict) else None
-    said = [each for each in errors[:ERRORS_MAX] if isinstance(each, str)] if isinstance(errors, list) else []
     redactor = Redactor([routing_key])
-    clean = [inert(redactor.clean(each[:10_000]), WORDS_LENGTH_MAX // 2) for each in said]
+    said = [redactor.clean(each[:10_000]) for each in _reasons(reply)[:ERRORS_MAX]]
+    clean = [inert(each, WORDS_LENGTH_MAX // 2) for each in said]
     # They go to other channels, too: none of their letters may be markup there.
     plain = "; ".join(re.sub(r"[^\w '().,:;/-]", "?", each) for each in clean)
     return inert(plain, WORDS_LENGTH_MAX) or "no reason"
+
+
+def _reasons(reply: Reply) -> list[str]:
+    """The reasons in a refusal: JSON with `errors`; of a key that it does not know, a mere line of text."""
+    try:
+        body = reply.json()
+    except Malformed:
+        text = reply.body[:LINE_BYTES_MAX].decode("utf-8", "replace").strip()
+        is_line = len(reply.body) <= LINE_BYTES_MAX and text[:1] not in ("<", "{", "[")
+        return [text] if is_line else []
+    body = body if isinstance(body, dict) else {}
+    errors = body.get("errors")
+    said = [each for each in errors if isinstance(each, str)] if isinstance(errors, list) else []
+    return said or [each for each in (body.get("message"),) if isinstance(each, str)]

@@ -128,6 +128,18 @@ def calls(alert: Alert) -> bool:
     return alert.stage in (Stage.BREACH, Stage.ESCALATED)
 
 
+def awaits(alert: Alert) -> bool:
+    """Whether it says that a customer waits, so that something can be done about it."""
+    return alert.case is not None and alert.stage in _WAITS and alert.case.outcome is None
+
+
+def story(alert: Alert, zone: ZoneInfo) -> str:
+    """A line for the story of a case that moved: "13:04 taken by @ana". Raises ValueError without a case."""
+    if alert.case is None:
+        raise ValueError(f"alert {alert.key} is about no case")
+    return f"{_clock_time(alert.at, zone)} {_moved(alert.case, zone)}"
+
+
 def render(alert: Alert, zone: ZoneInfo) -> Rendered:
     """Put it into words, with times in that zone. Raises ValueError for an alert about nothing."""
     if alert.case is not None:
@@ -147,7 +159,7 @@ def _render_case(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> Rendered:
     facts = [("Who", _who(case)), ("Where", _where(case))]
     facts += _waiting(alert, case, zone) if waits else _ended(alert, case, zone)
     if case.text is None:
-        hidden = "the text cannot be shown" if case.public else "private message, text not shown"
+        hidden = "the text is not shown" if case.public else "private message, text not shown"
         facts.append(("They wrote", hidden))
     place = _place(case.connector)
     footer = f"Case {inert(case.case_id, 200)}"
@@ -161,7 +173,7 @@ def _render_case(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> Rendered:
         quote=_quote(case.text),
         reasons=_notes(case.reasons) if case.complaint and waits else (),
         caveats=_notes(case.caveats) if waits else (),
-        link=_link(case.url),
+        link=safe_link(case.url),
         link_text=f"Open on {place} and {act}" if waits else f"Open on {place}",
         thread_title=_thread_title(case, unknown=unknown),
         footer=footer,
@@ -393,7 +405,7 @@ def _line(case: StormCase, at: datetime) -> Line:
     if case.due_at is not None:
         late = (at - case.due_at).total_seconds()
         said += f", {say_duration(late)} late" if late >= 0 else f", {say_duration(-late)} left"
-    return Line(f"{said} ({inert(case.case_id, 200)})", _link(case.url), f"Open on {place}")
+    return Line(f"{said} ({inert(case.case_id, 200)})", safe_link(case.url), f"Open on {place}")
 
 
 def _render_spike(alert: Alert, spike: Spike, zone: ZoneInfo) -> Rendered:
@@ -496,7 +508,7 @@ def _quote(text: str | None) -> str | None:
     return quote or "(nothing that can be shown)"
 
 
-def _link(url: str | None) -> str | None:
+def safe_link(url: str | None) -> str | None:
     """A link that is safe to press: of the web, printable, and without spaces or quotes."""
     if url is None or len(url) > LINK_LENGTH_MAX or not url.lower().startswith(("https://", "http://")):
         return None

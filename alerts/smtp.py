@@ -1,8 +1,9 @@
-"""Email over SMTP: one mail to all recipients, text and HTML, one thread a subject, TLS verified.
+"""Email over SMTP: one mail for all who read one clock, text and HTML, one thread a subject, TLS verified.
 
 What may live here: SMTP's settings, the mail's headers and body, and what a server's replies mean. Sources:
-RFC 5321 (4xx is worth another try, 5xx is not), RFC 5322 (Message-ID, References), RFC 3834 (Auto-Submitted),
-RFC 2919 (List-Id), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+RFC 5321 (4xx is worth another try, 5xx is not; 4.5.3.1.10: 552 to one recipient after others is), RFC 5322
+(Message-ID, References), RFC 3834 (Auto-Submitted), RFC 2919 (List-Id), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+Gmail's rules of conversations: the same subject, and References that name the same mail.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import hashlib
 import re
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
+from functools import cached_property
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from alerts.contract import ChannelSurroundings, Preview, Receipt
 from alerts.render import WORST_TITLE, Rendered, calls, render
@@ -31,9 +35,14 @@ from wire.secret import Secret, SecretMissing
 
 if TYPE_CHECKING:
     import socket
+    from datetime import datetime
+
+    from jinja2 import Template
 
 SUBJECT_LENGTH_MAX = 150
 SAID_LENGTH_MAX = 160
+MISSED_LENGTH_MAX = 1000
+PREHEADER_LENGTH_MAX = 200
 REPLY_BYTES_MAX = 64 * 1024
 _ADDRESS = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
@@ -47,7 +56,28 @@ def _mailbox(value: str) -> str:
     return value
 
 
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError('expected a time zone such as "Europe/Berlin"') from None
+    return name
+
+
+def _recipient(value: Any) -> Any:
+    return {"address": value} if isinstance(value, str) else value
+
+
 Mailbox = Annotated[str, Field(max_length=320), AfterValidator(_mailbox)]
+
+
+class Recipient(BaseModel):
+    """One of `recipients`: an address alone, or { address = "…", time_zone = "…" }."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    address: Mailbox
+    time_zone: Annotated[str, AfterValidator(_zone)] | None = None
 
 
 class Settings(BaseModel):
@@ -68,10 +98,23 @@ class Settings(BaseModel):
     )
     password: Secret | None = Field(default=None, description="The password that goes with it.")
     sender: Mailbox = Field(description="From whom it is.")
-    recipients: list[Mailbox] = Field(min_length=1, max_length=50, description="To whom it goes.")
+    recipients: list[Annotated[Recipient, BeforeValidator(_recipient)]] = Field(
+        min_length=1,
+        max_length=50,
+        description='To whom it goes: addresses, or { address = "lead@acme.example", time_zone = '
+        '"America/New_York" } for who reads another clock than the team.',
+    )
+    subject: Literal["case", "state"] = Field(
+        default="case",
+        description='"case": the same in all mails of a case, which Gmail needs to keep them together; '
+        '"state": each mail\'s own headline, such as "5 min late: …".',
+    )
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
+        addresses = [_address(recipient.address).lower() for recipient in self.recipients]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("recipients: expected each address once")
         if (self.username is None) != (self.password is None):
             raise ValueError("expected username and password together, or neither")
         if self.security == "none" and not _is_loopback(self.host):
@@ -109,11 +152,64 @@ class _Session(smtplib.SMTP):
         return sock if self._tls is None else self._tls.wrap_socket(sock, server_hostname=host)
 
 
-class SmtpChannel:
-    """One set of recipients, told by one mail.
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """A mail for those who read the same clock. `remote` is what the next mail of their thread needs."""
 
-    A receipt's `remote` has `message_id`, `references` and `title` for the mails that follow, and `left_out`
-    with the recipients that the server did not take.
+    addresses: tuple[str, ...]
+    content: bytes
+    remote: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Reach:
+    """Who was reached by an alert, over all attempts, and why the others were not: those in `left_out` never
+    will be. `before` is what earlier attempts said of such; they are in `refused` with them."""
+
+    reached: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    before: str = ""
+    left_out: dict[str, str] = field(default_factory=dict)
+    put_off: dict[str, str] = field(default_factory=dict)
+    errors: list[EdgeError] = field(default_factory=list)
+
+    def left(self, mail: _Mail) -> list[str]:
+        """Who is still to be told by this mail."""
+        return [
+            a
+            for a in mail.addresses
+            if not any(a in them for them in (self.reached, self.refused, self.left_out))
+        ]
+
+    def miss(self, address: str, why: str, *, for_now: bool) -> None:
+        """This one was not reached: for now, or for good."""
+        (self.put_off if for_now else self.left_out)[address] = why
+
+    def fail(self, addresses: Sequence[str], error: EdgeError) -> None:
+        """None of these was reached."""
+        self.errors.append(error)
+        for address in addresses:
+            self.miss(address, str(error), for_now=isinstance(error, RetryAt | Malformed))
+
+    def raise_if_nobody(self) -> None:
+        """Raise what went wrong if nobody was reached: what may go better later before what will not."""
+        if not self.reached and self.errors:
+            raise min(self.errors, key=lambda error: not isinstance(error, RetryAt))
+
+    def receipt(self, at: datetime, remote: Mapping[str, str]) -> Receipt:
+        """What the next attempt, and the operator, need to know."""
+        known = {"reached": " ".join(self.reached), "refused": " ".join([*self.refused, *self.left_out])}
+        put_off = ", ".join(f"{address} ({why})" for address, why in self.put_off.items())
+        left_out = [self.before, *(f"{address} ({why})" for address, why in self.left_out.items())]
+        missed = ", ".join(filter(None, left_out))
+        return Receipt(at, {**remote, **known}, put_off[:MISSED_LENGTH_MAX], missed[:MISSED_LENGTH_MAX])
+
+
+class SmtpChannel:
+    """Its recipients, told by one mail for each time zone among them.
+
+    A receipt's `remote` has `message_id`, `references` and `title` for the mails that follow (of another
+    zone than the team's: with its name behind), and the addresses that were `reached` and `refused`.
     """
 
     def __init__(self, settings: Settings, surroundings: ChannelSurroundings) -> None:
@@ -122,10 +218,19 @@ class SmtpChannel:
         self._tls = tls_context(surroundings.http.ca_file)
         self._place = f"{settings.host}:{settings.port}"
         self._redactor = Redactor(self._secrets)
+        # One mail for all who read the same clock, in the order of the config.
+        self._readers: dict[str, list[str]] = {}
+        for recipient in settings.recipients:
+            zone = recipient.time_zone or surroundings.zone.key
+            self._readers.setdefault(zone, []).append(_address(recipient.address))
+
+    @cached_property
+    def _template(self) -> Template:
+        return _load_template()
 
     @property
     def recipient(self) -> str:
-        first = _address(self._settings.recipients[0])
+        first = _address(self._settings.recipients[0].address)
         more = len(self._settings.recipients) - 1
         return f"{first} and {more} more" if more else first
 
@@ -134,26 +239,31 @@ class SmtpChannel:
         return False
 
     def send(self, alert: Alert, previous: Receipt | None, time_limit: float) -> Receipt:
-        """Hand one mail for all recipients to the server.
+        """Hand a mail for each zone's recipients to the server.
 
-        Where the server takes it for some recipients only, it is delivered to those, and the receipt names
-        the others: trying again would tell the first ones twice.
+        Whom the server takes is told now; whom it puts off (4xx) is named in the receipt, and told when the
+        alert is sent again with it; whom it refuses (5xx) is named as left out. It raises only if nobody was
+        reached.
         """
-        message = self._compose(alert, render(alert, self._surroundings.zone), previous)
-        with self._session(time_limit) as session:
-            left_out = self._hand_over(session, message.as_bytes(policy=SMTP))
-        remote = {
-            "message_id": str(message["Message-ID"]),
-            "references": str(message["References"]),
-            "title": str(message["Subject"]).removeprefix("Re: "),
-        }
-        if left_out:
-            remote["left_out"] = ", ".join(left_out)[:1000]
-        return Receipt(self._surroundings.clock(), remote)
+        mails = [self._compose(alert, zone, previous) for zone in self._readers]
+        remote = {name: value for mail in mails for name, value in mail.remote.items()}
+        reach = _Reach()
+        own = next(iter(mails[0].remote))
+        if previous is not None and previous.remote.get(own) == remote[own]:
+            reach.reached = previous.remote.get("reached", "").split()
+            reach.refused = previous.remote.get("refused", "").split()
+            reach.before = previous.left_out
+        try:
+            with self._session(time_limit) as session:
+                self._hand_over_all(session, mails, reach)
+        except EdgeError as error:
+            reach.fail([address for mail in mails for address in reach.left(mail)], error)
+        reach.raise_if_nobody()
+        return reach.receipt(self._surroundings.clock(), remote)
 
     def preview(self, alert: Alert) -> Preview:
         """The mail's HTML, to be opened in a browser."""
-        return Preview("html", _html(alert, render(alert, self._surroundings.zone)))
+        return Preview("html", _html(self._template, alert, render(alert, self._surroundings.zone)))
 
     def check(self, time_limit: float) -> str:
         """Connect, protect and log in, as if there were something to send."""
@@ -192,30 +302,57 @@ class SmtpChannel:
             finally:
                 session.close()
 
-    def _hand_over(self, session: _Session, content: bytes) -> list[str]:
-        """The mail transaction of RFC 5321, 3.3. Returns the recipients that were not taken, and why."""
-        settings = self._settings
+    def _hand_over_all(self, session: _Session, mails: Sequence[_Mail], reach: _Reach) -> None:
+        """Each mail in a transaction of its own. What goes wrong with one is noted, and the next is tried,
+        unless the line cannot be trusted any more."""
+        for number, mail in enumerate(mails):
+            left = reach.left(mail)
+            if not left:
+                continue
+            try:
+                self._hand_over(session, mail.content, left, reach)
+            except (RetryAt, Malformed) as error:
+                reach.fail(left, error)
+                later = [address for other in mails[number + 1 :] for address in reach.left(other)]
+                for address in later:
+                    reach.miss(address, "the line broke before", for_now=True)
+                return
+            except EdgeError as error:
+                reach.fail(left, error)
+
+    def _hand_over(self, session: _Session, content: bytes, addresses: Sequence[str], reach: _Reach) -> None:
+        """The mail transaction of RFC 5321, 3.3. Raises where the mail as a whole is not taken."""
         with self._explaining("MAIL"):
-            _expect(session.mail(_address(settings.sender)), 250)
-        refused: list[tuple[str, int, bytes]] = []
+            _expect(session.mail(_address(self._settings.sender)), 250)
+        taken: list[str] = []
+        missed: list[tuple[str, int, bytes]] = []
         with self._explaining("RCPT"):
-            for recipient in settings.recipients:
-                code, words = session.rcpt(_address(recipient))
-                if code not in (250, 251):
-                    refused.append((_address(recipient), code, words))
+            for address in addresses:
+                code, words = session.rcpt(address)
+                if code in (250, 251):
+                    taken.append(address)
+                    continue
                 if code == 421:
-                    break
-            if len(refused) == len(settings.recipients) or any(code == 421 for _, code, _ in refused):
-                # If one may be taken later, the mail is worth another try.
-                _, code, words = min(refused, key=lambda each: each[1])
-                raise smtplib.SMTPResponseException(code, words)
-        with self._explaining("DATA"):
-            _expect(session.docmd("DATA"), 354)
-            session.send(_stuffed(content))
-        # From here on the server may have it, whatever becomes of its answer.
-        with self._explaining("the mail itself", accepted_unknown=True):
-            _expect(session.getreply(), 250)
-        return [f"{address} ({code} {self._clean(words)})" for address, code, words in refused]
+                    raise smtplib.SMTPResponseException(code, words)
+                # After others were taken 552 may mean "too many": the next attempt has fewer.
+                missed.append((address, 452 if code == 552 and taken else code, words))
+        if taken:
+            with self._explaining("DATA"):
+                _expect(session.docmd("DATA"), 354)
+                session.send(_stuffed(content))
+            # From here on the server may have it, whatever becomes of its answer.
+            with self._explaining("the mail itself", accepted_unknown=True):
+                _expect(session.getreply(), 250)
+        reach.reached += taken
+        for address, code, words in missed:
+            reach.miss(address, f"{code} {self._clean(words)}", for_now=code < 500)
+        if not taken:
+            _, code, words = min(missed, key=lambda each: each[1])
+            at = f"{self._place}, RCPT"
+            error = smtplib.SMTPResponseException(code, words)
+            reach.errors.append(self._answered("RCPT", at, error, False))
+            with self._explaining("RSET"):
+                _expect(session.rset(), 250)
 
     @contextmanager
     def _explaining(self, what: str, *, accepted_unknown: bool = False) -> Iterator[None]:
@@ -280,24 +417,35 @@ class SmtpChannel:
         except SecretMissing as error:
             raise NotAllowed(str(error)) from None
 
-    def _compose(self, alert: Alert, said: Rendered, previous: Receipt | None) -> EmailMessage:
-        """The mail. The same alert always has the same Message-ID, so that a server which looks sees that
-        a double is one."""
+    def _compose(self, alert: Alert, zone: str, previous: Receipt | None) -> _Mail:
+        """The mail for who reads that clock. The same alert always has the same Message-ID there, so that a
+        server which looks sees that a double is one."""
+        said = render(alert, ZoneInfo(zone))
         domain = _address(self._settings.sender).rpartition("@")[2]
+        # The team's own zone has no name in it: so it was before there were others.
+        mark = "" if zone == self._surroundings.zone.key else f" {zone}"
         earlier = previous.remote if previous is not None and alert.stage is not Stage.TEST else {}
         # Every mail of a subject refers to the same root, which nobody ever sent: so they belong together
         # even where one is missing.
         root = f"<subject-{_digest(alert.subject)}@{domain}>"
-        parent = earlier.get("message_id", root)
-        title = _subject(earlier.get("title") or said.thread_title)
+        message_id = f"<alert-{_digest(alert.key + mark)}@{domain}>"
+        parent = earlier.get(f"message_id{mark}", root)
+        if parent == message_id:
+            # It is sent again, to who was put off: as it was.
+            parent = earlier.get(f"references{mark}", root).split()[-1]
+        title = _subject(earlier.get(f"title{mark}") or said.thread_title)
+        references = root if parent == root else f"{root} {parent}"
+        subject = title if parent == root else f"Re: {title}"
+        if self._settings.subject == "state":
+            subject = _subject(f"{said.mark} {said.headline}")
         message = EmailMessage(policy=SMTP)
-        message["Subject"] = f"Re: {title}" if earlier else title
+        message["Subject"] = subject
         message["From"] = self._settings.sender
-        message["To"] = ", ".join(self._settings.recipients)
-        message["Date"] = format_datetime(alert.at)
-        message["Message-ID"] = f"<alert-{_digest(alert.key)}@{domain}>"
+        message["To"] = ", ".join(recipient.address for recipient in self._settings.recipients)
+        message["Date"] = format_datetime(alert.at.astimezone(ZoneInfo(zone)))
+        message["Message-ID"] = message_id
         message["In-Reply-To"] = parent
-        message["References"] = root if parent == root else f"{root} {parent}"
+        message["References"] = references
         message["List-Id"] = f"Response monitor <alerts.{domain}>"
         message["Auto-Submitted"] = "auto-generated"
         message["X-Auto-Response-Suppress"] = "All"
@@ -306,12 +454,13 @@ class SmtpChannel:
         message["X-Response-Monitor-Key"] = _header(alert.key)
         message["X-Response-Monitor-Stage"] = alert.stage.value
         message.set_content(f"{said.mark} {said.text}\n", cte="quoted-printable")
-        message.add_alternative(_html(alert, said), subtype="html", cte="quoted-printable")
-        return message
+        message.add_alternative(_html(self._template, alert, said), subtype="html", cte="quoted-printable")
+        remote = {f"message_id{mark}": message_id, f"references{mark}": references, f"title{mark}": title}
+        return _Mail(tuple(self._readers[zone]), message.as_bytes(policy=SMTP), remote)
 
 
-def _html(alert: Alert, said: Rendered) -> str:
-    """The mail's HTML; the template escapes everything that it is given."""
+def _load_template() -> Template:
+    """The template of the mails' HTML, compiled: that takes longer than all the rest of a mail."""
     from importlib.resources import files
 
     from jinja2 import Environment, StrictUndefined
@@ -320,10 +469,22 @@ def _html(alert: Alert, said: Rendered) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    return environment.from_string(source)
+
+
+def _html(template: Template, alert: Alert, said: Rendered) -> str:
+    """The mail's HTML; the template escapes everything that it is given."""
     # A storm that is over is good news, whichever stage says so.
     over = alert.storm is not None and alert.storm.over_at is not None
     stage = Stage.CLEARED if over else alert.stage
-    return environment.from_string(source).render(said=said, stage=stage.value, worst_title=WORST_TITLE)
+    return template.render(said=said, stage=stage.value, worst_title=WORST_TITLE, preheader=_preheader(said))
+
+
+def _preheader(said: Rendered) -> str:
+    """What mail programs show beside the subject before the mail is opened: the state, and what was written,
+    so that who reads only that line knows what it is about."""
+    quote = f" – “{' '.join(said.quote.split())}”" if said.quote is not None else ""
+    return inert(f"{said.mark} {said.headline}{quote}", PREHEADER_LENGTH_MAX)
 
 
 def _expect(reply: tuple[int, bytes], code: int) -> None:

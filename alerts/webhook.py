@@ -15,13 +15,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.contract import ChannelSurroundings, Receipt
+from alerts.contract import ChannelSurroundings, Preview, Receipt
 from alerts.render import Rendered, calls, render
 from rules.alert import Alert
 from wire.errors import NotAllowed, Refused, RetryAt
@@ -37,9 +37,15 @@ WORDS_LENGTH_MAX = 500
 TEXT_LENGTH_MAX = 4000
 TEXT_LINES_MAX = 200
 LIST_LENGTH_MAX = 20
+_OURS = frozenset({"calls"})
+"""Facts that stay with us: the ids of colleagues in another service."""
+
 SECRETS_MAX = 5
 SECRET_BYTES = (24, 64)
 """The specification asks for at least 192 bits of chance, and at most 512."""
+
+LIMITED_FOR = timedelta(seconds=30)
+"""How long the channel rests where a receiver limits us and does not say for how long."""
 
 _PREFIX = "whsec_"
 _NOT_IN_AN_ID = re.compile(r"[^!-~]|\.")
@@ -89,7 +95,7 @@ def signature(keys: Sequence[bytes], message_id: str, timestamp: int, body: byte
 
 
 def build_body(alert: Alert, said: Rendered) -> dict[str, Any]:
-    """What is posted, as docs/webhook.schema.json has it: every fact of the alert.
+    """What is posted, as docs/webhook.schema.json has it: every fact of the alert but who is called by name.
 
     Strangers' words have no control, invisible or turning letters in them and are bounded in length; a text
     keeps its lines. A link is None unless it is one of the web that is safe to press.
@@ -122,7 +128,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(each) for each in value[:LIST_LENGTH_MAX]]
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        known = [field.name for field in fields(value) if field.name not in _OURS]
+        return {name: _plain(getattr(value, name)) for name in known}
     return value
 
 
@@ -180,6 +187,11 @@ class WebhookChannel:
         self._look_at(reply, origin(url))
         return Receipt(self._surroundings.clock(), {"id": message_id, "subject": subject})
 
+    def preview(self, alert: Alert) -> Preview:
+        """The body as it is posted, on many lines for people."""
+        body = build_body(alert, render(alert, self._surroundings.zone))
+        return Preview("json", json.dumps(body, indent=2, ensure_ascii=False))
+
     def check(self, time_limit: float) -> str:
         """Look at the URL and the secrets. Any request might set the receiver off, so none is made."""
         url, keys = self._url(), self._keys()
@@ -197,8 +209,11 @@ class WebhookChannel:
         status = reply.status
         if 200 <= status < 300:
             return
-        at = retry_at(reply.headers, self._surroundings.clock())
+        now = self._surroundings.clock()
+        at = retry_at(reply.headers, now)
         if status == 429 or (status == 503 and at is not None):
+            # Without a time the channel would go on with its next alert at once.
+            at = at or now + LIMITED_FOR
             raise RetryAt(f"{place} asks us to wait (status {status})", at=at, limited=True)
         if status >= 500 or status == 408:
             # A gateway that heard nothing sensible does not know whether the receiver took it.

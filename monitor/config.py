@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +29,7 @@ from rules.hours import Calendar
 from rules.meaning.contract import Priority
 from rules.meaning.patterns import make_matcher, pattern_from_mapping
 from rules.meaning.policy import USER_PATTERNS_MAX
+from rules.privacy import Private
 from wire.durations import Duration
 from wire.exchange import check_proxy
 from wire.secret import Secret
@@ -422,6 +424,23 @@ class AlertsConfig(Model):
     )
 
 
+class PrivacyConfig(Model):
+    """[privacy]: what of customers' words leaves the house."""
+
+    mask: list[Private] = Field(
+        default=list(Private),
+        description="What is masked in alerts; [] masks nothing. docs/privacy.md shows how each looks.",
+    )
+
+
+class Show(StrEnum):
+    """What a channel shows of customers' words."""
+
+    MASKED = "masked"
+    ALL = "all"
+    NOTHING = "nothing"
+
+
 class RoutingConfig(Model):
     """The keys that every [channels.NAME] has beside its type's own."""
 
@@ -446,6 +465,11 @@ class RoutingConfig(Model):
         description="A calendar outside of which this channel is quiet: what is due then is told when it "
         "opens, if it is still true.",
     )
+    show: Show = Field(
+        default=Show.MASKED,
+        description='What it shows of customers\' words: all that `privacy.mask` does not name, "all", or '
+        '"nothing".',
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,6 +483,7 @@ class ChannelConfig:
     min_priority: Priority
     settings: Any
     hours: str = ALWAYS
+    show: Show = Show.MASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,6 +520,7 @@ class Config:
     routes: tuple[RouteConfig, ...]
     people: tuple[PersonConfig, ...]
     all_accounts: tuple[AccountConfig, ...]
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     warnings: tuple[str, ...] = ()
     file: str = "monitor.toml"
 

@@ -308,6 +308,7 @@ class Daemon:
         from monitor.web.app import WebState, make_app
         from monitor.web.server import WebServer
 
+        self.metrics.listen_to(lambda: {name: ear.hearing() for name, ear in self._listeners.items()})
         self.metrics.registry.register(
             StoreCollector(
                 lambda: read_store(path), self._clock.now, lambda: self._core.policy.response_buckets

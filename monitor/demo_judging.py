@@ -355,7 +355,8 @@ def _count_deliveries(result: Result, heard: list[Heard]) -> None:
         result.duplicates += count - 1
         result.corrected += "/corrected/" in key
     for h in heard:
-        if h.update:
+        # A message that only shows anew how its case stands keeps the key that it was posted with.
+        if h.update and (h.channel, h.key) not in copies:
             result.delivered[h.channel] += 1
             result.corrected += "/corrected/" in h.key
 

@@ -78,8 +78,9 @@ def lease(
         return None, 0
     with store.transaction("lease"):
         # What is dropped may have held back a later row of its subject, so it is asked again.
-        for _ in range(LOOK_AHEAD):
-            rows = store.outbox.due(channel, now, LOOK_AHEAD)
+        for number in range(LOOK_AHEAD):
+            # The first one will nearly always do.
+            rows = store.outbox.due(channel, now, LOOK_AHEAD if number else 1)
             for row in rows:
                 leased = _lease_row(store, policy, row, now, lease_seconds)
                 if isinstance(leased, Leased):
@@ -133,8 +134,12 @@ def _recheck(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[str
         earlier = said_of(store, held.scope, held.case)
     same = [r for r in earlier if (r.channel, r.recipient) == (row.channel, row.recipient)]
     mine = [r for r in same if r.pk < row.pk]
-    receipts = [r.receipt for r in mine if r.receipt is not None]
+    # Its own is there where some of its people were reached, and others put off.
+    receipts = [r.receipt for r in (*mine, row) if r.receipt is not None]
     previous = _receipt(receipts[-1]) if receipts else None
+    if row.receipt is not None and any(r.pk > row.pk and (r.said.pending or r.said.told) for r in same):
+        # Who was put off then hears the later one: of two mails at once the first would be no news.
+        return "who was put off is told a later stage instead", previous
     if row.about is None:
         return _news_no_more(store, row, same), previous
     about = clock_of(held.case, row.owed) if held else None
@@ -188,16 +193,22 @@ def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: floa
     """Commit what became of it. `jitter` in [0, 1) spreads retries."""
     row, error = sent.leased.row, sent.error
     with store.transaction("record"):
+        tried_at = store.outbox.first_tried(row.pk)
+        too_old = tried_at is not None and now - tried_at > GIVE_UP_AFTER
+        if sent.receipt is not None and sent.receipt.put_off and not too_old:
+            at, detail = _retry_at(None, row.attempts, now, jitter), sent.receipt.put_off
+            store.outbox.retry(row, at, detail, now, maybe_told=True, receipt=_receipt_body(sent.receipt))
+            store.figures.count("alert_retries", channel=row.channel)
+            return Dispatched("retry", next_due(store, policy, row.channel, now), key=row.key, detail=detail)
         if sent.receipt is not None:
             store.outbox.deliver(row, _receipt_body(sent.receipt), now)
             store.figures.count("alerts_ended", channel=row.channel, outcome="delivered")
             # A channel's quiet hours are no slowness of it.
             seconds = max(0.0, (now - opens_at(policy, row.channel, row.created_at)).total_seconds())
             store.figures.observe("alert_delivery_seconds", seconds, DELIVERY_BUCKETS, channel=row.channel)
+            _tell_of_left_out(store, policy, row, sent.receipt, now)
             return Dispatched("delivered", next_due(store, policy, row.channel, now), key=row.key)
         detail = str(error) if error is not None else "no receipt and no reason"
-        tried_at = store.outbox.first_tried(row.pk)
-        too_old = tried_at is not None and now - tried_at > GIVE_UP_AFTER
         if isinstance(error, RetryAt | Malformed) and not too_old:
             at = _retry_at(error, row.attempts, now, jitter)
             # An answer that makes no sense does not say that it was not taken.
@@ -226,7 +237,7 @@ def dispatch_once(
     return record(store, policy, send(channel, leased, time_limit), now)
 
 
-def _retry_at(error: EdgeError, attempts: int, now: datetime, jitter: float) -> datetime:
+def _retry_at(error: EdgeError | None, attempts: int, now: datetime, jitter: float) -> datetime:
     at: datetime | None = error.at if isinstance(error, RetryAt) else None
     if at is not None:
         return min(max(at, now), now + RETRY_AFTER_MAX)
@@ -239,7 +250,9 @@ def _receipt_body(receipt: Receipt) -> Mapping[str, Any]:
 
 
 def _receipt(body: Mapping[str, Any]) -> Receipt:
-    return Receipt(datetime.fromisoformat(body["at"]), dict(body["remote"]))
+    # Those of earlier versions say nothing of who was not reached.
+    at, remote = datetime.fromisoformat(body["at"]), dict(body["remote"])
+    return Receipt(at, remote, body.get("put_off", ""), body.get("left_out", ""))
 
 
 def _bury(store: Store, policy: Policy, row: Row, detail: str, now: datetime) -> None:
@@ -253,15 +266,31 @@ def _bury(store: Store, policy: Policy, row: Row, detail: str, now: datetime) ->
 
 def _tell_elsewhere(store: Store, policy: Policy, row: Row, detail: str, now: datetime) -> None:
     """A dead letter must not be silence: the other channels hear of it, once a day for each channel."""
-    subject = f"channel {row.channel} dead {now:%Y-%m-%d}"
-    owed = Owed(Stage.TROUBLE, 0, 0, now)
     words = {
         "title": f"Alerts over {row.channel} are not accepted",
         "detail": f"{row.recipient}: {detail}",
         "what_to_do": "Mend the channel, then `response-monitor check --send`. Until then look at the queue.",
         "since": now.isoformat(),
     }
+    subject, owed = f"channel {row.channel} dead {now:%Y-%m-%d}", Owed(Stage.TROUBLE, 0, 0, now)
     say(store, policy, owed, subject, None, _others(policy, row.channel), words, now)
+
+
+def _tell_of_left_out(store: Store, policy: Policy, row: Row, receipt: Receipt, now: datetime) -> None:
+    """Whom a channel did not reach is told, once a day for each channel: also over the channel itself, which
+    does reach somebody."""
+    missed = "; ".join(part for part in (receipt.left_out, receipt.put_off) if part)
+    if not missed:
+        return
+    words = {
+        "title": f"Not everybody is reached over {row.channel}",
+        "detail": missed,
+        "what_to_do": "Take who is gone out of the channel's recipients, or have their mailbox mended.",
+        "since": now.isoformat(),
+    }
+    subject = f"channel {row.channel} left out {now:%Y-%m-%d}"
+    heard = policy.find_routes(News(Stage.TROUBLE, "")).heard or _others(policy, row.channel)
+    say(store, policy, Owed(Stage.TROUBLE, 0, 0, now), subject, None, heard, words, now)
 
 
 def _others(policy: Policy, channel: str) -> tuple[Heard, ...]:

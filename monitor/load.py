@@ -30,6 +30,7 @@ from monitor.config import (
     HeartbeatConfig,
     HttpConfig,
     MonitorConfig,
+    PrivacyConfig,
     RoutingConfig,
     RulesConfig,
     SpikesConfig,
@@ -54,6 +55,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "alerts": AlertsConfig,
     "storms": StormsConfig,
     "spikes": SpikesConfig,
+    "privacy": PrivacyConfig,
 }
 _TOP = (*_SECTIONS, "brands", "calendars", "targets", "escalations", "routes", "people", "channels")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -389,7 +391,7 @@ class _Loading:
             stages = [*routing.stages, *(["corrected"] if "cleared" in routing.stages else [])]
             only = None if routing.brands is None else tuple(routing.brands)
             found[name] = ChannelConfig(
-                name, kind, tuple(stages), only, routing.min_priority, settings, routing.hours
+                name, kind, tuple(stages), only, routing.min_priority, settings, routing.hours, routing.show
             )
         return found
 

@@ -34,6 +34,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from alerts.contract import Hearing
 from monitor.dispatch import DELIVERY_BUCKETS
 from monitor.policy import RESPONSE_BUCKETS
 from monitor.store.figures import Count
@@ -225,6 +226,14 @@ LOOP = _gauge(
 )
 RELOADS = _counter("config_reloads", "outcome", "Reloads of the config, accepted or refused.")
 LOADED = _gauge("config_loaded_timestamp_seconds", "", "When the config in force was loaded.")
+LISTENING = _gauge(
+    "channel_listening",
+    "channel",
+    "1 while what people press in a channel is heard, else 0.",
+)
+HEARD = _counter("channel_heard", "channel", "What people pressed or asked in a channel.")
+LOST = _counter("channel_lost", "channel", "What people pressed or asked and could not be done or answered.")
+RECONNECTS = _counter("channel_reconnects", "channel", "Lines to a channel after its first one.")
 POLL = _histogram("poll_duration_seconds", "connector", "How long one poll of a platform took.")
 
 METRICS: tuple[MetricDoc, ...] = (
@@ -234,6 +243,7 @@ METRICS: tuple[MetricDoc, ...] = (
     *(ACCOUNT_REFUSED, EXPIRY, BUDGET_LIMIT, BUDGET_REMAINING, BUDGET_RESET),
     *(OUTBOX, OUTBOX_OLDEST, DEAD, STORE_UP, ERRORS),
     *(BUILD, LAG, LOOP, RELOADS, LOADED, POLL),
+    *(LISTENING, HEARD, LOST, RECONNECTS),
 )
 """Every metric of ours. The libraries' own `process_…` and `python_…` come beside them."""
 
@@ -500,6 +510,26 @@ class _WithoutBirthDates(Collector):
             yield family
 
 
+class _Ears(Collector):
+    """How well the channels hear, by their names."""
+
+    def __init__(self, ears: Callable[[], Mapping[str, Hearing]]) -> None:
+        self._ears = ears
+
+    def collect(self) -> Iterator[Metric]:
+        listening = GaugeMetricFamily(LISTENING.name, LISTENING.help, labels=LISTENING.labels)
+        counters = [
+            CounterMetricFamily(doc.name, doc.help, labels=doc.labels) for doc in (HEARD, LOST, RECONNECTS)
+        ]
+        for channel, hearing in self._ears().items():
+            listening.add_metric([channel], float(hearing.healthy))
+            for counter, count in zip(
+                counters, (hearing.heard, hearing.lost, hearing.reconnects), strict=True
+            ):
+                counter.add_metric([channel], count)
+        yield from (listening, *counters)
+
+
 class ProcessMetrics:
     """What only this process knows, in a registry of its own. Its methods may be called by any thread.
 
@@ -533,6 +563,10 @@ class ProcessMetrics:
         if not self._beaten:
             self._beaten = True
             self.registry.register(self._loop)
+
+    def listen_to(self, ears: Callable[[], Mapping[str, Hearing]]) -> None:
+        """Show how well each channel that listens hears, as of each scrape."""
+        self.registry.register(_Ears(ears))
 
     def polled(self, connector: str, seconds: float) -> None:
         """A poll took so long, real time, however it ended."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import re2
 
-from monitor.config import BrandConfig, Config, EscalationConfig
+from monitor.config import BrandConfig, Config, EscalationConfig, Show
 from monitor.matching import ALWAYS
 from monitor.who import ON_CALL
 from rules.alert import Stage
@@ -33,6 +33,7 @@ from rules.meaning.sentiment import Sentiment, vader
 from rules.message import Kind, Message
 from rules.people import Automation, make_automation
 from rules.policies import FoldPolicy, Policies
+from rules.privacy import EVERYTHING, Private
 from rules.routes import Answer, News, Route, find_routes
 from rules.routes import Row as RouteRow
 from rules.storms import SpikePolicy, StormPolicy
@@ -76,6 +77,7 @@ class Policy:
     account may be blind before people are told; None: half of the tightest target that its cases can have.
     `steps` are those of escalations; `hours` the calendar outside of which a channel is quiet, by its name;
     `storm` and `spike` are None where they are not watched for. `stored`: its JSON, as kept among the facts.
+    `mask` is what is masked of customers' words on the channels whose `shows` says so (none: all do).
     `look_ups`: the (brand, connector) whose platform can be asked whether a public message still stands.
     `sees_all`: what the store holds is all that there is (a replay), so that no claim waits for a look.
     `routes` are the channels, `rows` the [[routes]] that choose among them (none: each goes by its own keys);
@@ -103,6 +105,8 @@ class Policy:
     people: tuple[Person, ...] = ()
     shifts: Mapping[str, Calendar | None] = field(default_factory=dict)
     on_call: frozenset[str] = frozenset()
+    mask: frozenset[Private] = EVERYTHING
+    shows: Mapping[str, Show] = field(default_factory=dict)
 
     @property
     def has_fallback(self) -> bool:
@@ -216,6 +220,8 @@ def make_policy(
         on_call=frozenset(
             n for n, c in config.channels.items() if getattr(c.settings, "mention", None) == ON_CALL
         ),
+        mask=frozenset(config.privacy.mask),
+        shows={name: channel.show for name, channel in config.channels.items()},
     )
 
 

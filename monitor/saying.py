@@ -170,8 +170,8 @@ def _is_lost(store: Store, policy: Policy, row: Row, now: datetime) -> bool:
     standstill."""
     if row.state is State.DEAD:
         return True
-    if row.state not in (State.PENDING, State.LEASED):
-        return False
+    if row.state not in (State.PENDING, State.LEASED) or row.receipt is not None:
+        return False  # with a receipt some of its people were told, and the others are put off
     tried_at = store.outbox.first_tried(row.pk)
     since = tried_at or row.due_at
     started = store.mark("started_at")

@@ -67,3 +67,18 @@ def _who_is_told(config: Config) -> Iterator[str]:
     on_call = [n for n, c in config.channels.items() if getattr(c.settings, "mention", None) == ON_CALL]
     if on_call and not any(p.slack and p.shift for p in config.people):
         yield f"channels.{on_call[0]}.mention: nobody in [[people]] has both a shift and a Slack id"
+    yield from _who_is_heard(config)
+
+
+def _who_is_heard(config: Config) -> Iterator[str]:
+    """Of channels that share one app: what is pressed in one of them may be heard by the ear of another, and
+    is measured by that one's operators."""
+    first: dict[Secret, str] = {}
+    for name, channel in config.channels.items():
+        for setting in ("app_token", "signing_secret"):
+            secret = getattr(channel.settings, setting, None)
+            other = first.setdefault(secret, name) if isinstance(secret, Secret) else name
+            theirs = getattr(config.channels[other].settings, "operators", ())
+            if set(theirs) != set(getattr(channel.settings, "operators", ())):
+                told = f"not those of {other}, which has the same app and hears for it"
+                yield f"channels.{name}.operators: {told}"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from monitor.policy import Policy
+from monitor.showing import Showing, showing_on
 from monitor.store.cases import Row as CaseRow
 from monitor.store.outbox import Row as OutboxRow
 from monitor.store.store import Reader
@@ -14,6 +15,8 @@ from monitor.surges import cases_of, count_cases
 from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
 from rules.case import Case, Clock, ClockName, Status
 from rules.decisions import Owed, clock_of
+from rules.message import Kind as MessageKind
+from rules.message import Message
 from rules.storms import common_words, worst
 from rules.team import find_person, on_shift, signed_by
 from wire.durations import say_duration
@@ -36,6 +39,7 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
     if row.about is not None and held is None:
         raise LookupError(f"no case holds message {row.about.message}")
     alert = Alert(row.key, row.subject, row.stage, now, row.owed.repeat, step=row.owed.step)
+    showing = showing_on(policy, row.channel)
     if held is not None:
         return replace(alert, case=facts_for(reader, policy, held, row.owed, row.channel, now))
     if "surge" not in row.body:
@@ -46,7 +50,9 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
     if surge.kind is Kind.SPIKE:
         return replace(alert, spike=make_spike(policy, surge))
     calls, notes = calls_of(policy, row.channel, row.owed, None, now)
-    return replace(alert, storm=replace(make_storm(reader, policy, surge), calls=calls, caveats=notes))
+    return replace(
+        alert, storm=replace(make_storm(reader, policy, surge, showing), calls=calls, caveats=notes)
+    )
 
 
 def facts_for(
@@ -54,7 +60,7 @@ def facts_for(
 ) -> CaseFacts:
     """What an alert over this channel says about one clock of a case, with whom it calls."""
     calls, notes = calls_of(policy, channel, owed, row.case.assignee, now)
-    facts = make_facts(reader, policy, row, owed)
+    facts = make_facts(reader, policy, row, owed, showing_on(policy, channel))
     return replace(facts, calls=calls, caveats=(*facts.caveats, *notes))
 
 
@@ -75,38 +81,39 @@ def calls_of(
     return tuple(dict.fromkeys([*found, *on]))[:CALLS_MAX], notes
 
 
-def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed) -> CaseFacts:
-    """What an alert says about one clock of a case."""
+def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed, showing: Showing) -> CaseFacts:
+    """What an alert says about one clock of a case, as its channel may show it."""
     case = row.case
     clock = clock_of(case, owed) or case.latest
     messages = reader.messages(row.scope)
     standing = case.waiting_message_id if clock is case.wait else None
     message = messages.read(standing or clock.message_id)
+    first = messages.read(case.first_message_id)
     shown = policy.show_dm_text or (message is not None and message.public)
-    name = f"@{case.customer_handle}" if case.customer_handle else None
+    outcome = outcome_of(case, clock)
     return CaseFacts(
         case_id=case.id,
         brand=policy.brand(case.place.brand).title,
         connector=case.place.connector,
         account=case.account,
         public=case.public,
-        customer=name or (message.author.name if message is not None else None) or case.place.customer,
+        customer=_customer(case, message, showing),
         followers=case.followers,
         reach=case.reach,
-        text=message.text if message is not None and shown else None,
+        text=showing.text(message.text) if message is not None and shown else None,
         messages=case.inbound_count,
-        reasons=case.reasons,
+        reasons=showing.reasons(case.reasons, [m.text for m in (message, first) if m is not None]),
         complaint=case.complaint,
         priority=case.priority,
         waiting_since=clock.started_at,
         target_name=clock.target or "",
         target_seconds=clock.target_seconds or 0.0,
         due_at=clock.due_at or clock.started_at,
-        url=message.url if message is not None else None,
+        url=showing.link(message.url) if message is not None else None,
         caveats=owed.caveats,
         assignee=case.assignee,
         acknowledged_by=case.acknowledged_by,
-        outcome=_signed(reader, policy, row, clock, outcome_of(case, clock)),
+        outcome=_signed(reader, policy, row, clock, None if outcome is None else showing.masked(outcome)),
         answered_at=clock.stopped_at if clock.ending is Status.ANSWERED else None,
         clock=clock.name,
         unknown_since=owed.unknown_since,
@@ -117,8 +124,16 @@ def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed) -> Case
     )
 
 
-def make_storm(reader: Reader, policy: Policy, surge: Surge) -> Storm:
-    """What a storm's message says, as of now."""
+def _customer(case: Case, message: Message | None, showing: Showing) -> str:
+    """Who it is, by the public name; a name or a handle that is an address is masked like one."""
+    if case.customer_handle and (message is None or message.kind is not MessageKind.EMAIL):
+        return f"@{case.customer_handle}"
+    name = case.customer_handle or (message.author.name if message is not None else None)
+    return showing.masked(name or case.place.customer)
+
+
+def make_storm(reader: Reader, policy: Policy, surge: Surge, showing: Showing) -> Storm:
+    """What a storm's message says, as of now, as its channel may show it."""
     rows = cases_of(reader, surge)
     reached, waiting, answered = count_cases([row.case for row in rows])
     scopes = {row.case.id: row.scope for row in rows}
@@ -136,22 +151,26 @@ def make_storm(reader: Reader, policy: Policy, surge: Surge) -> Storm:
         reached=reached,
         waiting=waiting,
         answered=answered,
-        worst=tuple(_storm_case(reader, scopes[case.id], case) for case in worst([row.case for row in rows])),
-        words=common_words(texts, {word.lower() for name in own_names for word in name.split()}),
+        worst=tuple(
+            _storm_case(reader, scopes[case.id], case, showing) for case in worst([row.case for row in rows])
+        ),
+        words=common_words(
+            showing.countable(texts), {word.lower() for name in own_names for word in name.split()}
+        ),
         over_at=surge.over_at,
     )
 
 
-def _storm_case(reader: Reader, scope: int, case: Case) -> StormCase:
+def _storm_case(reader: Reader, scope: int, case: Case, showing: Showing) -> StormCase:
     message = reader.messages(scope).read(case.waiting_message_id or case.first_message_id)
     return StormCase(
         case_id=case.id,
-        customer=f"@{case.customer_handle}" if case.customer_handle else case.place.customer,
+        customer=_customer(case, message, showing),
         connector=case.place.connector,
         priority=case.priority,
         waiting_since=case.waiting_since or case.opened_at,
         due_at=case.due_at,
-        url=message.url if message is not None else None,
+        url=showing.link(message.url) if message is not None else None,
     )
 
 

@@ -299,12 +299,7 @@ class ChannelWorker:
     def _step(self) -> datetime | None:
         """Send the next row, if one is due. Returns when to come again (None: when woken)."""
         core, clock = self._core, self._clock
-        leased, _, again_at = core.ask(
-            lambda store: (
-                *lease(store, core.policy, self.name, clock.now(), self._lease_seconds),
-                next_due(store, core.policy, self.name, clock.now()),
-            )
-        ).result()
+        leased, again_at = core.ask(self._take).result()
         if leased is None:
             return again_at
         sent = send(self.channel, leased, self._time_limit)
@@ -313,6 +308,12 @@ class ChannelWorker:
         _log_sent(self.name, leased, done.outcome, done.detail)
         self._paused_until = _pause_of(sent, clock.now())
         return self._paused_until or clock.now()
+
+    def _take(self, store: Store) -> tuple[Leased | None, datetime | None]:
+        """The next row, if one is due; else when to come again. For the core."""
+        policy, now = self._core.policy, self._clock.now()
+        leased, _ = lease(store, policy, self.name, now, self._lease_seconds)
+        return leased, None if leased is not None else next_due(store, policy, self.name, now)
 
     def _paused(self) -> datetime | None:
         """Until when the remote wants to hear nothing; whoever wakes the channel meanwhile does not change

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -278,7 +278,8 @@ def make_pagerduty_app(service: PagerDutyService, faults: Faults | None = None) 
         body = json.loads(raw) if len(raw) <= PAGERDUTY_BYTES_MAX and _is_json(raw) else None
         found, service.errors = service.errors or wrong_with(body), []
         if body is not None and not found and body["routing_key"] != service.routing_key:
-            found = ["Invalid routing key"]
+            # Of this alone it tells in plain text.
+            return PlainTextResponse("Invalid routing key", 400)
         if body is None or found:
             refused = {"status": "invalid event", "message": "Event object is invalid", "errors": found}
             return JSONResponse(refused, 400)

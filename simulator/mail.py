@@ -1,11 +1,13 @@
 """A mail server on loopback that keeps what it is sent: a real SMTP server, aiosmtpd's, in a thread.
 
-What may live here: what a mail server does to a client (refusals, greylisting, TLS, logins, broken lines).
+What may live here: what a mail server does to a client (refusals, greylisting, TLS, logins, broken lines),
+and handing on what it took to a mailbox's own server, over LMTP (RFC 2033).
 """
 
 from __future__ import annotations
 
 import asyncio
+import smtplib
 import ssl
 import threading
 from collections.abc import Mapping
@@ -22,6 +24,8 @@ from simulator.world import Clock
 START_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 5.0
 SIZE_BYTES_MAX = 2_000_000
+HAND_ON_SECONDS_MAX = 10.0
+VERBS = ("EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "RSET", "NOOP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,10 @@ class MailSink:
     `tls` makes it offer STARTTLS and insist on it; with `implicit_tls` it speaks TLS from the first byte.
     `users` are names and passwords; given, a login is needed. `refusals` are answers ("451 later", "550 no")
     that the next mails get instead, `mail_refusals` those that the next MAIL commands get, and
-    `refused_recipients` those of an address, always. `hang_ups` counts the next mails that are kept without
-    being answered: the line breaks.
+    `refused_recipients` those of an address, always. `refusals_at` are the next answers to one of VERBS, or
+    to "CONNECT". `hang_ups` counts the next mails that are kept without being answered: the line breaks;
+    `cut_offs` those that are not kept. `next_hop` is the LMTP server that gets what was taken, and says
+    whether it was.
     """
 
     clock: Clock
@@ -72,7 +78,10 @@ class MailSink:
     refusals: list[str] = field(default_factory=list)
     mail_refusals: list[str] = field(default_factory=list)
     refused_recipients: dict[str, str] = field(default_factory=dict)
+    refusals_at: dict[str, list[str]] = field(default_factory=dict)
     hang_ups: int = 0
+    cut_offs: int = 0
+    next_hop: tuple[str, int] | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _thread: threading.Thread | None = None
     _server: asyncio.Server | None = None
@@ -102,6 +111,15 @@ class MailSink:
         """Keep a mail, or refuse it."""
         if self.refusals:
             return self.refusals.pop(0)
+        if self.cut_offs:
+            self.cut_offs -= 1
+            server.transport.abort()
+            return "451 the line is cut"
+        if self.next_hop is not None:
+            loop = asyncio.get_running_loop()
+            said = await loop.run_in_executor(None, self._hand_on, self.next_hop, envelope)
+            if said is not None:
+                return said
         message = message_from_bytes(envelope.content, policy=default)
         self.mails.append(
             Mail(
@@ -117,6 +135,15 @@ class MailSink:
             self.hang_ups -= 1
             server.transport.abort()
         return "250 OK"
+
+    def _hand_on(self, next_hop: tuple[str, int], envelope: Any) -> str | None:
+        """Give it to the mailboxes' server. Returns what that said against it."""
+        try:
+            with smtplib.LMTP(*next_hop, timeout=HAND_ON_SECONDS_MAX) as line:
+                refused = line.sendmail(envelope.mail_from, envelope.rcpt_tos, envelope.content)
+        except (smtplib.SMTPException, OSError) as error:
+            return f"451 4.4.1 not handed on: {type(error).__name__}"
+        return f"451 4.3.0 not taken by {len(refused)}" if refused else None
 
     def start(self) -> None:
         """Return when it accepts; `port` is the real one then. Raises RuntimeError where it does not, and
@@ -170,7 +197,7 @@ class MailSink:
             return AuthResult(success=right, handled=right, auth_data=name)
 
         starttls = self.tls if not self.implicit_tls else None
-        return SMTP(
+        return _with_refusals(SMTP, self.refusals_at)(
             self,
             hostname="localhost",
             data_size_limit=SIZE_BYTES_MAX,
@@ -189,3 +216,30 @@ class MailSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _with_refusals(smtp: type[Any], refusals_at: Mapping[str, list[str]]) -> type[Any]:
+    """aiosmtpd's server, which refuses a verb as often as it is told to. It answers to no handler before the
+    greeting, or in STARTTLS and RSET, in words of ours."""
+
+    def refusing(verb: str) -> Any:
+        async def answer(server: Any, arg: str | None) -> Any:
+            if refusals_at.get(verb):
+                said = refusals_at[verb].pop(0)
+                await server.push(said)
+                if said.startswith("421"):
+                    # RFC 5321, 3.8: who says 421 closes.
+                    server.transport.close()
+                return None
+            return await getattr(smtp, f"smtp_{verb}")(server, arg)
+
+        return answer
+
+    async def push(server: Any, status: str | bytes) -> None:
+        greeting = isinstance(status, str) and status.startswith("220 ") and server.session.host_name is None
+        if greeting and refusals_at.get("CONNECT"):
+            status = refusals_at["CONNECT"].pop(0)
+        await smtp.push(server, status)
+
+    verbs = {f"smtp_{verb}": refusing(verb) for verb in VERBS}
+    return type("RefusingSMTP", (smtp,), {**verbs, "push": push})

@@ -213,13 +213,15 @@ class Outbox:
         """The rows of a channel that may be sent now, in the order in which they were made.
 
         One subject's alerts keep their order: a row waits while an earlier one of its subject and
-        recipient has not ended. A leased row comes back when its lease has run out.
+        recipient has not ended; but for one that reached some already, and holds nobody up for the rest. A
+        leased row comes back when its lease has run out.
         """
         rows = self._connection.execute(
             f"SELECT {_ROW} FROM outbox o WHERE channel = ? AND due_at <= ? AND state IN ('pending', 'leased')"
             " AND (lease_until IS NULL OR lease_until <= ?)"
             " AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.subject = o.subject AND e.channel = o.channel"
-            " AND e.recipient = o.recipient AND e.pk < o.pk AND e.state IN ('pending', 'leased'))"
+            " AND e.recipient = o.recipient AND e.pk < o.pk AND e.state IN ('pending', 'leased')"
+            " AND e.receipt IS NULL)"
             " ORDER BY due_at, pk LIMIT ?",
             (channel, to_us(now), to_us(now), limit),
         ).fetchall()
@@ -276,11 +278,28 @@ class Outbox:
             (to_us(now),),
         ).rowcount
 
-    def retry(self, row: Row, at: datetime, detail: str, now: datetime, *, maybe_told: bool) -> None:
-        """It was not accepted, or nobody knows; again at that time."""
+    def retry(
+        self,
+        row: Row,
+        at: datetime,
+        detail: str,
+        now: datetime,
+        *,
+        maybe_told: bool,
+        receipt: Mapping[str, Any] | None = None,
+    ) -> None:
+        """It was not accepted, or nobody knows, or by some only: then the receipt says by whom. Again at
+        that time."""
         self._connection.execute(
-            "UPDATE outbox SET state = 'pending', lease_until = NULL, due_at = ?, maybe_told = ?, outcome = ? WHERE pk = ?",
-            (to_us(at), maybe_told or row.maybe_told, detail, row.pk),
+            "UPDATE outbox SET state = 'pending', lease_until = NULL, due_at = ?, maybe_told = ?, outcome = ?,"
+            " receipt = coalesce(?, receipt) WHERE pk = ?",
+            (
+                to_us(at),
+                maybe_told or row.maybe_told,
+                detail,
+                None if receipt is None else say_json(receipt),
+                row.pk,
+            ),
         )
         self._deliver(row, "retry", detail, now)
 

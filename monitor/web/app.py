@@ -24,8 +24,8 @@ SCRAPES_MAX = 4
 CALLBACKS_MAX = 8
 """Callbacks at the same time; each waits for a channel to look at its signature, and no longer."""
 
-CALLBACK_BYTES_MAX = 64 * 1024
-"""Slack's largest callbacks hold a message of 50 blocks, and stay below this."""
+CALLBACK_BYTES_MAX = 512 * 1024
+"""Slack's callbacks hold the whole message, escaped twice: a stranger's emoji make up to 94 kB of it."""
 
 HEADERS = {
     "Cache-Control": "no-store",

@@ -592,7 +592,8 @@ def test_16_all_that_a_platform_hears_of_us_are_questions(
 
 @pytest.mark.parametrize("kind", sorted(alerts.REGISTRY))
 def test_16_what_is_written_in_an_alerts_thread_goes_nowhere(kind: str) -> None:
-    """A channel can send, show, be checked and be closed: it hears nothing, so that a colleague's remark in
-    the alert's thread cannot reach a customer. Chatwoot #15605."""
+    """A channel can send, show, be checked and be closed, and hear of its own buttons and command: so that a
+    colleague's remark in the alert's thread cannot reach a customer. Chatwoot #15605."""
     channel = get_type_hints(alerts.load(kind).build)["return"]
-    assert {"send"} <= public_names(channel) <= {"recipient", "updates", "send", "preview", "check", "close"}
+    allowed = {"recipient", "updates", "send", "preview", "check", "close", "listen"}
+    assert {"send"} <= public_names(channel) <= allowed

@@ -167,10 +167,10 @@ class Soak:
                 self.kills += 1
 
 
-def prepare(folder: Path, url: str, real: float) -> Soak:
-    """A house with one channel and no account."""
+def prepare(folder: Path, url: str, real: float, more: str = "") -> Soak:
+    """A house with one channel and no account; `more` ends its config."""
     config = folder / "monitor.toml"
-    config.write_text(CONFIG.format(folder=folder / "state", url=url), "utf-8")
+    config.write_text(CONFIG.format(folder=folder / "state", url=url) + more, "utf-8")
     (folder / "state").mkdir()
     loaded = load_config(config)
     edges = build_edges(loaded, Clock(), folder / "state")

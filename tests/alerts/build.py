@@ -21,15 +21,16 @@ from simulator.apprise_api import TOPIC, NoticeBoard, make_notice_app
 from simulator.faults import Faults
 from simulator.hooks_api import (
     ROUTING_KEY,
-    SIGNING_SECRET,
     HookSink,
     PagerDutyService,
     make_hook_app,
     make_pagerduty_app,
 )
+from simulator.hooks_api import SIGNING_SECRET as HOOK_SECRET
 from simulator.mail import MailSink
 from simulator.serve import Served
-from simulator.slack_api import TOKEN, SlackWorkspace, make_slack_app
+from simulator.slack_api import APP_TOKEN, SIGNING_SECRET, TOKEN, SlackWorkspace, make_slack_app
+from simulator.slack_socket import Lines
 from simulator.world import FixedClock
 from wire.http import HttpOptions
 
@@ -39,10 +40,11 @@ PASSWORD = "correct horse battery staple"
 HOOK = "T0HUSH/B0HUSH/hush-hush-hush"
 SECRETS = (
     TOKEN,
+    APP_TOKEN,
     PASSWORD,
     "hush-hush-hush",
     "B0HUSH",
-    SIGNING_SECRET.removeprefix("whsec_"),
+    HOOK_SECRET.removeprefix("whsec_"),
     ROUTING_KEY,
     BEARER,
 )
@@ -121,6 +123,9 @@ def spike_alert(**changes: Any) -> Alert:
     return Alert("spike_1/care", "spike_1", Stage.SPIKE, NOON, spike=Spike(**(given | changes)))
 
 
+TAKEN: dict[str, Any] = {"moved": "ack", "moved_by": "@ana", "acknowledged_by": "@ana"}
+
+
 def alert(stage: Stage, *, at: datetime = NOON, repeat: int = 0, subject: str = "", **changes: Any) -> Alert:
     """An alert of that stage: of a case or of many, or for TROUBLE and TEST of ourselves."""
     if stage is Stage.STORM:
@@ -135,6 +140,8 @@ def alert(stage: Stage, *, at: datetime = NOON, repeat: int = 0, subject: str = 
         answered_at = NOON + timedelta(minutes=5)
         over = {"outcome": "answered after 12 min by @acmehelp", "answered_at": answered_at}
         changes = over | changes
+    if stage is Stage.MOVED:
+        changes = TAKEN | changes
     case = facts(**changes)
     subject = subject or case.case_id
     key = f"{subject}/{case.clock}/0/{stage}/{repeat}/care/0a1b"
@@ -173,7 +180,8 @@ def build_channel(kind: str, clock: FixedClock, settings: dict[str, Any], http: 
 
 
 @contextmanager
-def _slack(webhook: bool) -> Iterator[Bench]:
+def _slack(way: str) -> Iterator[Bench]:
+    """`way` is "webhook", "token" (no buttons), "app" (Socket Mode) or "callbacks" (signed, over HTTP)."""
     clock = FixedClock(NOON)
     faults = Faults(clock)
     workspace = SlackWorkspace(clock, hook=HOOK, channels=("#care",))
@@ -183,9 +191,17 @@ def _slack(webhook: bool) -> Iterator[Bench]:
         def make(url: str = server.url, **changes: Any) -> Channel:
             environment.setenv("CARE_TOKEN", TOKEN)
             environment.setenv("CARE_HOOK", f"{url}/services/{HOOK}")
+            environment.setenv("CARE_APP_TOKEN", APP_TOKEN)
+            environment.setenv("CARE_SIGNING_SECRET", SIGNING_SECRET)
             token = {"bot_token": {"env": "CARE_TOKEN"}, "channel": "#care", "api_url": f"{url}/api"}
-            own = {"webhook_url": {"env": "CARE_HOOK"}} if webhook else token
-            made.append(build_channel("slack", clock, {"type": "slack", **own, **changes}, HttpOptions()))
+            ways: dict[str, dict[str, Any]] = {
+                "webhook": {"webhook_url": {"env": "CARE_HOOK"}},
+                "token": token,
+                "app": {**token, "app_token": {"env": "CARE_APP_TOKEN"}},
+                "callbacks": {**token, "signing_secret": {"env": "CARE_SIGNING_SECRET"}},
+            }
+            settings = {"type": "slack", **ways[way], **changes}
+            made.append(build_channel("slack", clock, settings, HttpOptions()))
             return made[-1]
 
         def elsewhere(port: int) -> Channel:
@@ -240,7 +256,7 @@ def hook_bench() -> Iterator[Bench]:
     sink = HookSink(clock, f"/hooks/{HOOK}")
     made: list[Channel] = []
     with Served(make_hook_app(sink, faults)) as server, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("CARE_SIGNING", SIGNING_SECRET)
+        environment.setenv("CARE_SIGNING", HOOK_SECRET)
 
         def make(url: str = server.url, **changes: Any) -> Channel:
             environment.setenv("CARE_HOOK", f"{url}{sink.path}")
@@ -360,8 +376,10 @@ def as_read(value: Any) -> tuple[str, ...]:
 
 
 BENCHES: dict[str, Callable[[], AbstractContextManager[Bench]]] = {
-    "slack webhook": lambda: _slack(webhook=True),
-    "slack token": lambda: _slack(webhook=False),
+    "slack webhook": lambda: _slack("webhook"),
+    "slack token": lambda: _slack("token"),
+    "slack app": lambda: _slack("app"),
+    "slack callbacks": lambda: _slack("callbacks"),
     "smtp": mail_bench,
     "webhook": hook_bench,
     "pagerduty": pagerduty_bench,
@@ -380,13 +398,15 @@ def as_new(bench: Bench) -> Bench:
     if isinstance(sink, SlackWorkspace):
         sink.posts.clear()
         sink.deliveries.clear()
-        sink.token, sink.hook = TOKEN, HOOK
+        sink.whispers.clear()
+        sink.lines = Lines()
+        sink.token, sink.app_token, sink.hook = TOKEN, APP_TOKEN, HOOK
         while sink.next_error() is not None:
             pass
     elif isinstance(sink, HookSink):
         for kept in (sink.delivered, sink.rejected, sink.answers):
             kept.clear()
-        sink.secret, sink.path = SIGNING_SECRET, f"/hooks/{HOOK}"
+        sink.secret, sink.path = HOOK_SECRET, f"/hooks/{HOOK}"
     elif isinstance(sink, PagerDutyService):
         for kept_too in (sink.incidents, sink.enqueued, sink.errors):
             kept_too.clear()
@@ -401,7 +421,8 @@ def as_new(bench: Bench) -> Bench:
         sink.path, sink.password = f"/hooks/{HOOK}", PASSWORD
     else:
         sink.mails.clear()
-        sink.users, sink.hang_ups = {"monitor": PASSWORD}, 0
+        sink.users, sink.hang_ups, sink.cut_offs = {"monitor": PASSWORD}, 0, 0
+        sink.refusals_at.clear()
         sink.refusals, sink.mail_refusals, sink.refused_recipients = [], [], {}
     return bench
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alerts.contract import Channel
-from alerts.pagerduty import Settings, action, build_request, dedup_key, severity
+from alerts.contract import Channel, Receipt
+from alerts.pagerduty import Action, Settings, action, build_request, dedup_key, severity
 from alerts.render import render
 from rules.alert import Alert, Stage
 from simulator.faults import Fault, FaultKind
@@ -42,8 +42,9 @@ def bench(served: Bench) -> Bench:
 def _tell(bench: Bench, *said: Alert) -> list[Incident]:
     """Say these, each after the other; the incidents that came of it."""
     channel = bench.make()
+    receipt: Receipt | None = None
     for one in said:
-        channel.send(one, None, LIMIT)
+        receipt = channel.send(one, receipt, LIMIT)
     incidents: list[Incident] = bench.sink.incidents
     return incidents
 
@@ -68,19 +69,34 @@ def test_who_takes_a_case_acknowledges_its_incident(bench: Bench) -> None:
     assert incident.payload["custom_details"]["Taken by"] == "olga"
 
 
-@pytest.mark.parametrize(
-    "moved",
-    [
-        {"moved": "assign", "moved_by": "olga", "assignee": "max"},
-        {"moved": "snooze", "moved_by": "olga", "snoozed_until": LATER},
-        {"moved": "not_complaint", "moved_by": "olga"},
-    ],
+OTHER_MOVES: tuple[dict[str, Any], ...] = (
+    {"moved": "assign", "moved_by": "olga", "assignee": "max", "acknowledged_by": None},
+    {"moved": "snooze", "moved_by": "olga", "snoozed_until": LATER, "acknowledged_by": None},
+    {"moved": "not_complaint", "moved_by": "olga", "acknowledged_by": None},
 )
-def test_other_moves_bring_the_incident_up_to_date(bench: Bench, moved: dict[str, Any]) -> None:
-    """Who looks at the incident sees who has the case now; it stays one, and calls nobody again."""
+
+
+@pytest.mark.parametrize("moved", OTHER_MOVES)
+def test_other_moves_neither_call_nor_silence(bench: Bench, moved: dict[str, Any]) -> None:
+    """A case that is handed on or snoozed, and that nobody has taken, wakes nobody whose incident was
+    resolved by hand; and PagerDuty goes on calling about one that is open, until somebody takes it."""
     (incident,) = _tell(bench, alert(Stage.BREACH), alert(Stage.MOVED, **moved))
-    assert (incident.status, len(incident.log), len(incident.called_at)) == ("triggered", 2, 1)
-    assert "olga" in incident.payload["summary"]
+    assert (incident.status, len(incident.called_at)) == ("triggered", 1)
+    incident.status = "resolved"
+    _tell(bench, alert(Stage.MOVED, **moved))
+    assert len(bench.sink.incidents) == 1
+    _tell(bench, alert(Stage.BREACH, repeat=1, **moved))
+    assert [i.status for i in bench.sink.incidents] == ["resolved", "triggered"]
+
+
+def test_what_changes_nothing_there_leaves_a_receipt(bench: Bench) -> None:
+    """What is said after a move that PagerDuty was not asked about still finds the incident."""
+    channel = bench.make()
+    told = channel.send(alert(Stage.BREACH), None, LIMIT)
+    moved = channel.send(alert(Stage.MOVED, **OTHER_MOVES[0]), told, LIMIT)
+    assert moved.remote == told.remote and len(bench.sink.enqueued) == 1
+    channel.send(alert(Stage.CLEARED, case_id="acme/x/9"), moved, LIMIT)
+    assert [i.status for i in bench.sink.incidents] == ["resolved"]
 
 
 def test_a_correction_resolves_what_was_false(bench: Bench) -> None:
@@ -93,13 +109,28 @@ def test_a_correction_resolves_what_was_false(bench: Bench) -> None:
 def test_a_storm_is_one_incident_until_it_is_over(bench: Bench) -> None:
     """54 late cases call once, not 54 times; and the end is noticed, whichever stage says it."""
     (incident,) = _tell(bench, storm_alert(), storm_alert(1, answered=20))
-    assert (incident.status, len(incident.log), len(incident.called_at)) == ("triggered", 2, 1)
+    assert (incident.status, len(incident.called_at)) == ("triggered", 1)
     assert incident.payload["severity"] == "critical"
     assert incident.log[-1]["links"][0]["href"] == "https://x.example/customer_1/status/1"
-    over = storm_alert(2, over_at=LATER, at=LATER)
-    _tell(bench, over)
+    _tell(bench, storm_alert(2, over_at=LATER, at=LATER))
     assert incident.status == "resolved"
-    assert action(storm_alert(2, stage=Stage.CLEARED, over_at=LATER)) == "resolve"
+    assert action(storm_alert(2, stage=Stage.CLEARED, over_at=LATER), told_before=True) is Action.RESOLVE
+
+
+def test_a_storm_that_was_resolved_there_does_not_call_every_minute(bench: Bench) -> None:
+    """Who is on call and resolves the storm's incident is not woken by its numbers a minute later."""
+    channel = bench.make()
+    told = channel.send(storm_alert(), None, LIMIT)
+    bench.sink.incidents[0].status = "resolved"
+    for minute in range(1, 5):
+        told = channel.send(storm_alert(minute, answered=20 + minute), told, LIMIT)
+    assert len(bench.sink.incidents) == 1
+
+
+def test_a_storm_that_was_not_told_at_its_beginning_is_told(bench: Bench) -> None:
+    """After an outage of PagerDuty the first thing that gets through is the storm as it stands by then."""
+    (incident,) = _tell(bench, storm_alert(7))
+    assert incident.called_at == [NOON]
 
 
 def test_an_answer_does_not_resolve_a_broken_resolution(bench: Bench) -> None:
@@ -203,13 +234,30 @@ def test_the_severity_of_what_is_no_case() -> None:
 
 
 @pytest.mark.parametrize("stage", list(Stage))
-def test_every_stage_has_one_of_pagerdutys_actions(bench: Bench, stage: Stage) -> None:
-    """Nothing that we say is refused for its form."""
-    given_ = alert(stage)
-    body = {**build_request(given_, render(given_, BERLIN)), "routing_key": ROUTING_KEY}
-    assert wrong_with(body) == []
-    ends = (Stage.CLEARED, Stage.CORRECTED)
-    assert body["event_action"] == ("resolve" if stage in ends else "trigger")
+def test_every_stage_has_one_of_pagerdutys_actions(stage: Stage) -> None:
+    """No stage becomes something in PagerDuty that nobody has thought about, and nothing is refused for its
+    form."""
+    expected = {
+        **dict.fromkeys((Stage.WARNING, Stage.BREACH, Stage.ESCALATED), Action.TRIGGER),
+        **dict.fromkeys((Stage.STORM, Stage.SPIKE, Stage.TROUBLE, Stage.TEST), Action.TRIGGER),
+        **dict.fromkeys((Stage.CLEARED, Stage.CORRECTED), Action.RESOLVE),
+        Stage.MOVED: Action.ACKNOWLEDGE,
+    }
+    said = alert(stage, **ACKED) if stage is Stage.MOVED else alert(stage)
+    assert action(said, told_before=False) is expected[stage]
+    assert wrong_with(_request(said)) == []
+
+
+def _request(said: Alert) -> dict[str, Any]:
+    """What PagerDuty would get of it."""
+    do = action(said, told_before=False) or Action.TRIGGER
+    return {**build_request(said, render(said, BERLIN), do), "routing_key": ROUTING_KEY}
+
+
+def test_each_test_calls(bench: Bench) -> None:
+    """Who tries the channel twice is called twice, whether or not the first test was resolved."""
+    tests = [replace(alert(Stage.TEST), key=f"test/care/{number}", subject="test care") for number in (1, 2)]
+    assert len(_tell(bench, *tests)) == 2
 
 
 def test_whatever_strangers_write_is_taken() -> None:
@@ -218,12 +266,12 @@ def test_whatever_strangers_write_is_taken() -> None:
     @settings(max_examples=100, deadline=None, database=None)
     @given(hostile_alerts())
     def holds(said: Alert) -> None:
-        assert wrong_with({**build_request(said, render(said, BERLIN)), "routing_key": ROUTING_KEY}) == []
+        assert wrong_with(_request(said)) == []
 
     holds()
     for nasty in NASTY:
         storm = storm_alert(brand=nasty, connectors=(nasty,), words=((nasty, 3),))
-        assert wrong_with({**build_request(storm, render(storm, BERLIN)), "routing_key": ROUTING_KEY}) == []
+        assert wrong_with(_request(storm)) == []
 
 
 @settings(max_examples=100, deadline=None, database=None)
@@ -276,7 +324,35 @@ def test_pagerdutys_reasons_are_told_without_our_key(bench: Bench) -> None:
     assert "<" not in said and len(said) < 400 and said.count("c") < 20
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors": 7}', b'{"errors": [7, null]}', b"7"])
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"Invalid routing number", "Invalid routing number"),
+        (b'{"status": "invalid event", "message": "Event object is invalid"}', "Event object is invalid"),
+        (b'{"errors": [], "message": "Event object is invalid"}', "Event object is invalid"),
+        (b'{"errors": ["this", 7], "message": "that"}', "this"),
+    ],
+)
+def test_a_reason_is_found_in_whatever_form_it_comes(bench: Bench, body: bytes, reason: str) -> None:
+    """PagerDuty tells of some mistakes in JSON and of others in a line of text; a person reads either."""
+    with serve(saying(answer(body, status="400 Bad Request"))) as server:
+        assert _refusal(bench.elsewhere(server.port)) == f"PagerDuty refused it (400: {reason})"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"[",
+        b"{",
+        b"7",
+        b'{"errors": 7}',
+        b'{"errors": [7, null], "message": 7}',
+        b"words " * 100,
+    ],
+)
 def test_a_refusal_without_a_reason_is_still_one(bench: Bench, body: bytes) -> None:
     """A proxy's page in place of PagerDuty's words does not hide that it was refused."""
     with serve(saying(answer(body, status="400 Bad Request"))) as server:
@@ -291,7 +367,7 @@ def test_its_limits_are_kept(bench: Bench) -> None:
         channel.send(alert(Stage.BREACH, repeat=number), None, LIMIT)
     with pytest.raises(RetryAt) as caught:
         channel.send(alert(Stage.BREACH, repeat=2), None, LIMIT)
-    assert caught.value.limited
+    assert caught.value.limited and caught.value.at == NOON + timedelta(minutes=1)
     bench.clock.move(60)
     channel.send(alert(Stage.BREACH, repeat=2), None, LIMIT)
     assert len(bench.sink.enqueued) == 3

@@ -10,7 +10,7 @@ import pytest
 
 from alerts.contract import Previewing
 from rules.alert import Stage
-from tests.alerts.build import BENCHES, SECRETS, alert, strings
+from tests.alerts.build import BENCHES, LIMIT, SECRETS, alert, strings
 
 EVIL = '<script>alert(1)</script> <!channel> <@U0EVIL> \x1b[31m </td> "quoted" &amp;'
 STAGES = [stage for stage in Stage if stage is not Stage.TEST]
@@ -46,6 +46,30 @@ def test_a_preview_is_what_would_be_sent_and_sends_nothing(kind: str) -> None:
                 tags.feed(shown.text)
                 assert shown.kind == "html" and "script" not in tags.found and "body" in tags.found
         assert bench.received() == []
+
+
+@pytest.mark.parametrize("kind", ["webhook", "pagerduty"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_preview_for_a_program_is_the_very_request(kind: str, stage: Stage) -> None:
+    """Who writes a receiver, or rules in PagerDuty, sees beforehand what will come, without the secrets."""
+    with BENCHES[kind]() as bench:
+        channel = bench.make()
+        assert isinstance(channel, Previewing)
+        said = alert(stage, acknowledged_by="olga", text=EVIL)
+        shown = channel.preview(said)
+        assert bench.received() == []
+        assert shown.kind == "json" and not any(secret in shown.text for secret in SECRETS)
+        channel.send(said, None, LIMIT)
+        sent = bench.sink.delivered[0] if kind == "webhook" else bench.sink.enqueued[0]
+        assert json.loads(shown.text) == {k: v for k, v in sent.body.items() if k != "routing_key"}
+
+
+def test_what_pagerduty_is_not_asked_is_previewed_as_nothing() -> None:
+    """A case that is handed on changes no incident, and the preview does not pretend so."""
+    with BENCHES["pagerduty"]() as bench:
+        channel = bench.make()
+        assert isinstance(channel, Previewing)
+        assert channel.preview(alert(Stage.MOVED, acknowledged_by=None, moved="assign")).text == "{}"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerts.render import HEADLINE_LENGTH_MAX, QUOTE_LENGTH_MAX, Rendered, render
+from alerts.render import HEADLINE_LENGTH_MAX, QUOTE_LENGTH_MAX, Rendered, awaits, render, story
 from rules.alert import Alert, Stage, Trouble
 from tests.alerts.build import BERLIN, NOON, alert
 
@@ -301,3 +301,46 @@ def test_a_test_says_that_nothing_is_wrong() -> None:
     found = render(Alert("test", "test care", Stage.TEST, NOON, trouble=trouble), BERLIN)
     assert found.headline == "This is a test"
     assert [label for label, _ in found.facts] == ["What"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "headline", "line"),
+    [
+        ({}, "Taken by @ana: @ann_b has waited 20 min on X", "13:13 taken by @ana"),
+        (
+            {"moved": "snooze", "snoozed_until": NOON + timedelta(minutes=28)},
+            "Snoozed until 13:28 by @ana: @ann_b has waited 20 min on X",
+            "13:13 snoozed until 13:28 by @ana",
+        ),
+        (
+            {"moved": "assign", "assignee": "Bo"},
+            "Given to Bo by @ana: @ann_b has waited 20 min on X",
+            "13:13 given to Bo by @ana",
+        ),
+        (
+            {"moved": "not_complaint"},
+            "No complaint, says @ana: @ann_b has waited 20 min on X",
+            "13:13 no complaint, says @ana",
+        ),
+        (
+            {"moved_by": "<!channel>\nBcc: x"},
+            "Taken by <!channel> ⏎ Bcc: x: @ann_b has waited 20 min on X",
+            "13:13 taken by <!channel> ⏎ Bcc: x",
+        ),
+        ({"unknown_since": NOON}, "Taken by @ana: @ann_b wrote on X 20 min ago", "13:13 taken by @ana"),
+    ],
+)
+def test_what_people_did_is_said_first(changes: dict[str, Any], headline: str, line: str) -> None:
+    """One look tells who has it, or until when it rests; the story has the same words, with the time."""
+    given = alert(Stage.MOVED, at=NOON + timedelta(minutes=13), **changes)
+    assert render(given, BERLIN).headline == headline
+    assert story(given, BERLIN) == line
+
+
+def test_who_waits_is_who_something_can_be_done_for() -> None:
+    """Buttons stand where a customer waits, and nowhere else."""
+    stages = {stage for stage in Stage if awaits(alert(stage))}
+    assert stages == {Stage.WARNING, Stage.BREACH, Stage.ESCALATED, Stage.MOVED}
+    assert not awaits(alert(Stage.MOVED, outcome="resolved by @ana"))
+    with pytest.raises(ValueError, match="about no case"):
+        story(alert(Stage.TROUBLE), BERLIN)

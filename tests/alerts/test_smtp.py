@@ -16,7 +16,7 @@ from alerts.contract import Receipt
 from alerts.smtp import Settings
 from rules.alert import Stage
 from tests.alerts.build import LIMIT, NOON, PASSWORD, Bench, alert, mail_bench
-from tests.wire.raw import Line, certificate, serve
+from tests.wire.raw import Line, certificate, serve, signed
 from wire.errors import Malformed, NotAllowed, RetryAt
 from wire.http import HttpOptions
 
@@ -64,6 +64,32 @@ def test_a_case_is_one_thread(bench: Bench) -> None:
     assert (second["In-Reply-To"], third["In-Reply-To"]) == (first["Message-ID"], second["Message-ID"])
     assert other["References"] != root
     assert len({mail["Message-ID"] for mail in (first, second, third, other)}) == 4
+
+
+def test_a_subject_can_say_the_state_instead(bench: Bench) -> None:
+    """Who does not use Gmail reads in the list itself how it stands; the thread is kept by its References."""
+    channel = bench.make(subject="state")
+    receipt = channel.send(alert(Stage.BREACH, at=LATER), None, LIMIT)
+    channel.send(alert(Stage.CLEARED, at=LATER), receipt, LIMIT)
+    breach, cleared = (mail.message for mail in bench.sink.mails)
+    assert breach["Subject"] == "🔴 5 min late: @ann_b has waited 20 min on X"
+    assert cleared["Subject"] == "✅ @ann_b on X: answered after 12 min by @acmehelp"
+    assert cleared["References"] == f"{breach['References']} {breach['Message-ID']}"
+
+
+def test_the_line_beside_the_subject_says_how_it_stands_and_what_they_wrote(bench: Bench) -> None:
+    """In a list of mails the alert is understood before it is opened, and the rest stays out of it."""
+    bench.make().send(alert(Stage.BREACH, at=LATER), None, LIMIT)
+    body = bench.sink.mails[0].part("html").partition("<body")[2]
+    hidden = body.partition("display:none")[2].partition("</div>")[0]
+    said = hidden.partition(">")[2]
+    assert said.startswith(
+        "🔴 5 min late: @ann_b has waited 20 min on X – “My order never came. Still no answer?”&#847;&nbsp;"
+    )
+    assert said.count("&#847;&nbsp;") == 60
+    private = alert(Stage.BREACH, at=LATER, text=None, public=False)
+    bench.make().send(replace(private, key="dm"), None, LIMIT)
+    assert "“" not in bench.sink.mails[1].part("html")
 
 
 def test_the_same_alert_has_the_same_message_id(bench: Bench) -> None:
@@ -117,7 +143,7 @@ def test_a_recipient_who_is_not_taken_does_not_cost_the_others_their_mail(bench:
     bench.sink.refused_recipients["lead@acme.example"] = "550 5.1.1 No such user"
     receipt = bench.make().send(alert(Stage.BREACH, at=LATER), None, LIMIT)
     assert bench.sink.mails[0].recipients == ("care@acme.example",)
-    assert receipt.remote["left_out"] == "lead@acme.example (550 5.1.1 No such user)"
+    assert receipt.left_out == "lead@acme.example (550 5.1.1 No such user)"
 
 
 @pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "tls"])
@@ -142,6 +168,27 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
         with pytest.raises(NotAllowed, match=r"certificate is not trusted.*http.ca_file"):
             channel.send(alert(Stage.TEST), None, LIMIT)
         assert not bench.sink.mails
+
+
+@pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "tls"])
+def test_a_certificate_that_our_own_authority_signed_is_trusted_until_it_runs_out(
+    tmp_path: Path, implicit: bool
+) -> None:
+    """A company's own authority goes into http.ca_file; a certificate of its that has lapsed is told, and
+    nothing is sent, in the open or otherwise."""
+    for days, taken in ((2, 1), (-1, 0)):
+        folder = tmp_path / str(days)
+        folder.mkdir()
+        ca_file, context = signed(folder, days=days)
+        with mail_bench(tls=context, implicit_tls=implicit) as bench:
+            http = HttpOptions(ca_file=ca_file)
+            channel = bench.make(http=http, security="tls" if implicit else "starttls")
+            if taken:
+                channel.send(alert(Stage.TEST), None, LIMIT)
+            else:
+                with pytest.raises(NotAllowed, match="certificate"):
+                    channel.send(alert(Stage.TEST), None, LIMIT)
+            assert [mail.tls for mail in bench.sink.mails] == [True] * taken
 
 
 def test_a_certificate_for_another_name_is_not_trusted(papers: tuple[Path, ssl.SSLContext]) -> None:
@@ -217,6 +264,10 @@ GOOD = {"host": "127.0.0.1", "security": "none", "sender": "m@acme.example", "re
         ({"recipients": ["c@acme.example", "grüße@acme.example"]}, "expected an address"),
         ({"host": "mail.acme.example\r\nQUIT"}, "host"),
         ({"secure": True}, "secure"),
+        ({"subject": "headline"}, "subject"),
+        ({"recipients": ["c@acme.example", {"address": "C@acme.example"}]}, "each address once"),
+        ({"recipients": [{"address": "c@acme.example", "time_zone": "Mars/Olympus"}]}, "Europe/Berlin"),
+        ({"recipients": [{"adress": "c@acme.example"}]}, "address"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(changes: dict[str, Any], complaint: str) -> None:

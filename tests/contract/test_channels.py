@@ -27,6 +27,7 @@ STAGES = [
     (Stage.WARNING, 0),
     (Stage.BREACH, 0),
     (Stage.BREACH, 2),
+    (Stage.MOVED, 0),
     (Stage.CLEARED, 0),
     (Stage.CORRECTED, 0),
     (Stage.TROUBLE, 0),
@@ -236,7 +237,7 @@ CASES = [
             (500, "30", False, NOON + timedelta(seconds=30)),
         )
     ),
-    Case("webhook", "429", _befalls(_LIMIT), RetryAt, limited=True),
+    Case("webhook", "429", _befalls(_LIMIT), RetryAt, limited=True, at=NOON + timedelta(seconds=30)),
     Case("webhook", "502", _befalls(FaultKind.ERROR, 502), RetryAt, unknown=True),
     Case("webhook", "504", _befalls(FaultKind.ERROR, 504), RetryAt, unknown=True),
     Case("webhook", "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),
@@ -256,7 +257,7 @@ CASES = [
             503: RetryAt,
         }.items()
     ),
-    Case("pagerduty", "429", _befalls(_LIMIT), RetryAt, limited=True),
+    Case("pagerduty", "429", _befalls(_LIMIT), RetryAt, limited=True, at=NOON + timedelta(minutes=1)),
     Case(
         "pagerduty",
         "429 for 30 s",
@@ -265,7 +266,14 @@ CASES = [
         True,
         at=NOON + timedelta(seconds=30),
     ),
-    Case("pagerduty", "throttled", _set("per_minute", 0), RetryAt, limited=True),
+    Case(
+        "pagerduty",
+        "throttled",
+        _set("per_minute", 0),
+        RetryAt,
+        limited=True,
+        at=NOON + timedelta(minutes=1),
+    ),
     Case("pagerduty", "504", _befalls(FaultKind.ERROR, 504), RetryAt, unknown=True),
     Case("pagerduty", "a page", _befalls(FaultKind.HTML), Malformed),
     Case("pagerduty", "drops", _befalls(FaultKind.DROP), RetryAt, unknown=True),
@@ -399,7 +407,7 @@ def test_nobody_listening_is_worth_another_try(bench: Bench) -> None:
 def test_a_missing_secret_is_named_and_not_guessed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who forgot to set a variable reads its name, both in `check` and in the dead letter."""
     channel = bench.make()
-    for name in ("CARE_TOKEN", "CARE_HOOK", "CARE_PASSWORD"):
+    for name in ("CARE_TOKEN", "CARE_APP_TOKEN", "CARE_HOOK", "CARE_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     assert "CARE_" in str(_error(channel))
     with pytest.raises(NotAllowed, match="CARE_"):

@@ -46,7 +46,8 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 @st.composite
 def hostile_alerts(draw: st.DrawFn) -> Alert:
     """An alert whose every word that strangers can choose is chosen by one."""
-    stage = draw(st.sampled_from([Stage.WARNING, Stage.BREACH, Stage.CLEARED, Stage.CORRECTED]))
+    stages = [Stage.WARNING, Stage.BREACH, Stage.MOVED, Stage.CLEARED, Stage.CORRECTED]
+    stage = draw(st.sampled_from(stages))
     if draw(st.booleans()):
         trouble = Trouble(draw(hostile), draw(hostile), NOON, 1, draw(hostile))
         return Alert("t/0a", "t", Stage.TROUBLE, NOON, trouble=trouble)
@@ -58,6 +59,8 @@ def hostile_alerts(draw: st.DrawFn) -> Alert:
         caveats=tuple(draw(st.lists(hostile, max_size=3))),
         url=draw(st.one_of(st.none(), hostile, hostile.map(lambda t: f"https://x.example/{t}"))),
         outcome=draw(hostile) if over else None,
+        moved=draw(st.sampled_from(["ack", "assign", "not_complaint", "what next"])),
+        moved_by=draw(hostile) if stage is Stage.MOVED else None,
     )
     return Alert("c/0a", "c", stage, NOON, case=case)
 
@@ -121,8 +124,11 @@ def _look_at_blocks(value: Any) -> None:
         kind = value.get("type")
         assert kind in {
             None, "header", "plain_text", "rich_text", "rich_text_section", "rich_text_quote",
-            "rich_text_list", "text", "link",
+            "rich_text_list", "text", "link", "actions", "button",
         }, kind  # fmt: skip
+        if kind == "button":
+            assert value.get("value", "acme/x/17") == "acme/x/17"
+            assert re.fullmatch(r"https?://[!-~]+", value.get("url", "https://x"))
         if kind == "link":
             assert re.fullmatch(r"https?://[!-~]+", value["url"])
             assert value["text"].startswith("Open on X")

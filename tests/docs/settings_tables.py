@@ -13,7 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 import alerts
@@ -26,6 +26,7 @@ from monitor.config import (
     HeartbeatConfig,
     HttpConfig,
     MonitorConfig,
+    PrivacyConfig,
     RoutingConfig,
     RulesConfig,
     SpikesConfig,
@@ -70,6 +71,7 @@ def models() -> dict[str, type[BaseModel]]:
         "storms": StormsConfig,
         "spikes": SpikesConfig,
         "alerts": AlertsConfig,
+        "privacy": PrivacyConfig,
         "channels.NAME": RoutingConfig,
     }
     own |= {f"brands.NAME.{name}": connectors.load(name).Settings for name in connectors.REGISTRY}
@@ -93,8 +95,18 @@ def _value(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return ", ".join(f'`"{word.value}"`' for word in annotation)
     if hasattr(annotation, "__metadata__"):
-        return _value(inner[0])
+        # What is made into a table before it is checked may be written without one.
+        short = any(isinstance(one, BeforeValidator) for one in annotation.__metadata__)
+        return (
+            "text or table" if short and _is_model(annotation.__origin__) else _value(annotation.__origin__)
+        )
+    if _is_model(annotation):
+        return "table"
     raise TypeError(f"no words for {annotation}")
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _default(field: FieldInfo) -> str:

@@ -15,6 +15,8 @@ import pytest
 
 import alerts
 from alerts.render import render
+from alerts.slack.blocks import DEEDS
+from alerts.slack.payloads import COMMAND
 from alerts.webhook import build_body, signature
 from monitor.config import RoutingConfig
 from rules.alert import Stage
@@ -43,6 +45,7 @@ def test_the_example_is_what_is_sent() -> None:
         (Stage.WARNING, 0, 0),
         (Stage.BREACH, 13, 0),
         (Stage.BREACH, 23, 1),
+        (Stage.MOVED, 0, 0),
         (Stage.CLEARED, 15, 0),
         (Stage.CORRECTED, 15, 0),
         (Stage.ESCALATED, 13, 0),
@@ -103,7 +106,8 @@ def test_what_is_to_be_copied_into_the_config_is_right() -> None:
             kind = alerts.load(own["type"]).Settings
             kind.model_validate({key: own[key] for key in own.keys() - routing})
             kinds.append(own["type"])
-    assert sorted(kinds) == ["alertmanager", "apprise", "pagerduty", "slack", "slack", "smtp", "webhook"]
+    names = ["alertmanager", "apprise", "pagerduty", "slack", "slack", "slack", "smtp", "webhook"]
+    assert sorted(kinds) == names
 
 
 def test_the_webhook_in_the_docs_is_what_is_posted() -> None:
@@ -131,6 +135,8 @@ def test_the_verification_in_the_docs_works() -> None:
         headers = {"webhook-id": "id", "webhook-timestamp": str(stamp), "webhook-signature": signed}
         secret = "whsec_" + base64.b64encode(b"k" * 24).decode()
         assert names["is_ours"](secret, headers, content) is expected
+    forged = {"webhook-id": "id", "webhook-timestamp": str(at), "webhook-signature": "v1,ÿ "}
+    assert names["is_ours"](secret, forged, body) is False
 
 
 def test_the_answer_of_alerts_route_is_the_one_on_the_page() -> None:
@@ -157,3 +163,19 @@ def test_slack_is_set_up_in_ten_steps() -> None:
     """Setting up Slack is a matter of minutes."""
     for part in DOCS.read_text("utf-8").split("\n### ")[1:]:
         assert len(re.findall(r"^\d+\. ", part, re.MULTILINE)) <= 10
+
+
+def test_the_slack_app_may_do_what_we_do_and_no_more() -> None:
+    """The manifest that one pastes has our command and buttons, over Socket Mode, and no scope to read."""
+    manifest = (DOCS.parent / "slack-app.yaml").read_text("utf-8")
+    scopes = re.findall(r"^ +- (\w+:?\w*)(?: #.*)?$", manifest, re.MULTILINE)
+    assert scopes == ["chat:write", "commands"]
+    assert re.findall(r"command: (\S+)", manifest) == [COMMAND]
+    assert "interactivity:\n    is_enabled: true\n" in manifest and "socket_mode_enabled: true\n" in manifest
+
+
+def test_every_button_is_explained() -> None:
+    """Whoever presses can look up what it does."""
+    text = DOCS.read_text("utf-8")
+    for _, _, label in DEEDS.values():
+        assert f"*{label}*" in text

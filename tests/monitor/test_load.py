@@ -531,3 +531,25 @@ def test_a_file_without_permission_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path / "monitor.toml")
     assert os.strerror(21) in str(caught.value) and "init" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["app_token", "signing_secret"])
+def test_channels_of_one_app_heed_the_same_people(tmp_path: Path, setting: str) -> None:
+    """Who may press in one channel and not in another is told that both hear for each other."""
+    channel = f"""
+[channels.NAME]
+type = "slack"
+bot_token = {{ env = "T_BOT" }}
+{setting} = {{ env = "T_APP" }}
+channel = "#NAME"
+operators = ["U0ANA", "U0BO"]
+"""
+    both = channel.replace("NAME", "lead") + channel.replace("NAME", "night")
+    assert load(tmp_path, SMALL + both).warnings == ()
+    turned = both.replace('["U0ANA", "U0BO"]', '["U0BO", "U0ANA"]', 1)
+    assert load(tmp_path, SMALL + turned).warnings == ()
+    others = both.replace('operators = ["U0ANA", "U0BO"]\n', "", 1)
+    assert load(tmp_path, SMALL + others).warnings == (
+        "channels.night.operators: not those of lead, which has the same app and hears for it",
+    )
+    assert load(tmp_path, SMALL + others.replace("T_APP", "T_OTHER", 1)).warnings == ()

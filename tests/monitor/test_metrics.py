@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from alerts.contract import Hearing
 from monitor.metrics import METRICS, STORED, Kind, ProcessMetrics, StoreCollector, label_text
 from monitor.store.store import Store, open_store, read_store
 
@@ -292,6 +293,7 @@ def test_counters_of_other_versions_are_passed_over(store: Store, path: Path) ->
 def full_registry(store: Store, path: Path) -> CollectorRegistry:
     """A registry in which every metric of ours has a sample."""
     process = ProcessMetrics(lambda: NOON)
+    process.listen_to(lambda: {"care": Hearing(NOON, reconnects=1, heard=3, lost=0)})
     process.beat(NOON)
     process.polled("x", 0.2)
     process.scheduler_lag(0.02)

@@ -34,9 +34,9 @@ from tests.monitor.build import House, at, brand, customer, house, policy
 from tests.rules.build import PLACE
 from tests.rules.conversations import Talk, talks
 
-QUICK = settings(max_examples=500, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 STORED = settings(
-    max_examples=200,
+    max_examples=150,
     stateful_step_count=15,
     deadline=None,
     database=None,
@@ -393,4 +393,4 @@ class Days(RuleBasedStateMachine):
 
 def test_every_breach_is_said_once_and_an_answer_raises_none() -> None:
     """People hear of each broken promise exactly once, and never because somebody was answered."""
-    run_state_machine_as_test(Days, settings=settings(STORED, max_examples=150, stateful_step_count=25))
+    run_state_machine_as_test(Days, settings=settings(STORED, max_examples=100, stateful_step_count=25))

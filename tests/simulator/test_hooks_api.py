@@ -161,5 +161,5 @@ def test_pagerduty_keeps_incidents_by_their_key() -> None:
         limited = enqueue()
         assert (limited.status_code, limited.json()["status"]) == (429, "throttle exceeded")
         refused = enqueue(routing_key="a" * 32)
-        assert (refused.status_code, refused.json()["errors"]) == (400, ["Invalid routing key"])
+        assert (refused.status_code, refused.text) == (400, "Invalid routing key")
         assert client.post("/v2/enqueue", content=b"{").json()["errors"] == ["Invalid JSON"]

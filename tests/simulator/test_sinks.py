@@ -10,9 +10,11 @@ import pytest
 
 from simulator.mail import MailSink
 from simulator.serve import Served
-from simulator.slack_api import TOKEN, SlackWorkspace, make_slack_app, trouble_with
+from simulator.slack_api import TOKEN, SlackWorkspace, make_slack_app
+from simulator.slack_blocks import trouble_with
 from simulator.world import FixedClock
 from tests.alerts.build import NOON
+from tests.wire.raw import closed_port
 from wire.http import HttpClient, HttpOptions, Reply
 
 HEADER = {"type": "header", "block_id": "k/1", "text": {"type": "plain_text", "text": "Late"}}
@@ -243,6 +245,42 @@ def test_a_line_that_breaks_leaves_the_mail_taken(sink: MailSink) -> None:
     assert len(sink.mails) == 1
     _send(sink, ["care@acme.example"])
     assert len(sink.mails) == 2
+
+
+@pytest.mark.parametrize("verb", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
+def test_each_verb_can_be_refused_once(sink: MailSink, verb: str) -> None:
+    """A server says no wherever a test wants it to, and is itself again afterwards."""
+    sink.refusals_at = {verb: ["554 5.7.1 not today"]} | ({"HELO": ["554 no"]} if verb == "EHLO" else {})
+    with pytest.raises(smtplib.SMTPException):
+        _send(sink, ["care@acme.example"])
+    assert sink.mails == []
+    _send(sink, ["care@acme.example"])
+    assert len(sink.mails) == 1
+
+
+def test_a_server_that_says_421_closes_the_line(sink: MailSink) -> None:
+    """Who is told 421 has no line any more, as RFC 5321 wants it."""
+    sink.refusals_at = {"NOOP": ["421 4.3.2 closing"]}
+    with smtplib.SMTP(sink.host, sink.port, local_hostname="localhost", timeout=10) as client:
+        assert client.noop()[0] == 421
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            client.noop()
+
+
+def test_a_line_that_breaks_can_lose_the_mail(sink: MailSink) -> None:
+    """The other worst moment: the mail is not there, and its sender does not know either."""
+    sink.cut_offs = 1
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        _send(sink, ["care@acme.example"])
+    assert sink.mails == []
+
+
+def test_a_relay_says_no_while_the_mailboxes_are_away() -> None:
+    """What cannot be handed on is not taken: nothing is lost in between."""
+    with MailSink(FixedClock(NOON), next_hop=("127.0.0.1", closed_port())) as sink:
+        with pytest.raises(smtplib.SMTPDataError) as caught:
+            _send(sink, ["care@acme.example"])
+        assert caught.value.smtp_code == 451 and sink.mails == []
 
 
 def test_a_server_with_users_wants_the_right_password() -> None:

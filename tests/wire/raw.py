@@ -195,6 +195,38 @@ def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     return cert, context
 
 
+def signed(folder: Path, *, days: int = 2) -> tuple[Path, ssl.SSLContext]:
+    """A throw-away authority's certificate, and the context of a server for 127.0.0.1 whose own certificate
+    that authority signed; with negative `days` it has run out."""
+    openssl = needs("openssl")
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+
+    def run(*command: str) -> None:
+        subprocess.run([openssl, *command], check=True, capture_output=True, timeout=30, cwd=folder)
+
+    run(
+        "req",
+        "-x509",
+        *new_key,
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=A test CA",
+    )
+    run("req", *new_key, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=127.0.0.1")
+    (folder / "leaf.ext").write_text("subjectAltName=IP:127.0.0.1\n")
+    authority = ["-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "2"]
+    more = ["-days", str(days), "-extfile", "leaf.ext", "-out", "leaf.pem"]
+    run("x509", "-req", "-in", "leaf.csr", *authority, *more)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "leaf.pem", folder / "leaf.key")
+    return folder / "ca.pem", context
+
+
 def tunnel(line: Line) -> None:
     """A proxy: passes CONNECT on to where it says, and answers plain requests itself."""
     head = line.read_request()
@@ -204,13 +236,14 @@ def tunnel(line: Line) -> None:
     host, _, port = head.split(b" ")[1].decode("ascii").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as upstream:
         line.say(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        back = threading.Thread(target=_pump, args=(upstream, line.sock), daemon=True)
+        back = threading.Thread(target=pump, args=(upstream, line.sock), daemon=True)
         back.start()
-        _pump(line.sock, upstream)
+        pump(line.sock, upstream)
         back.join(5)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    """Pass on what one says to the other, to its end."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
