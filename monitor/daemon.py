@@ -273,9 +273,8 @@ class Daemon:
             account.start()
         for channel in self._channels.values():
             channel.start()
-        desk = CareDesk(self._core, self._clock)
         heard = {
-            name: channel.listen(desk)
+            name: channel.listen(CareDesk(self._core, self._clock, name))
             for name, channel in edges.channels.items()
             if isinstance(channel, Listening)
         }

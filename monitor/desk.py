@@ -13,9 +13,10 @@ from alerts.contract import Asked, Deed, Press, WaitingLine
 from monitor.act import NoSuchCase, act, find_case
 from monitor.clock import Clock
 from monitor.core import Core
+from monitor.showing import showing_on
 from monitor.store.database import StoreError
 from monitor.store.store import Store
-from monitor.telling import outcome_of
+from monitor.telling import make_line, outcome_of
 from rules.case import Action, Case, Word
 from rules.decisions import running_clocks
 from wire.durations import say_duration
@@ -39,11 +40,12 @@ WORDS = {
 
 
 class CareDesk:
-    """The desk of one daemon, for all its channels."""
+    """The desk of one channel, which shows of customers what the channel's alerts do."""
 
-    def __init__(self, core: Core, clock: Clock) -> None:
+    def __init__(self, core: Core, clock: Clock, channel: str) -> None:
         self._core = core
         self._clock = clock
+        self._channel = channel
 
     def act(self, press: Press) -> str:
         """Commit what somebody did about a case. Returns one line that says what became of it.
@@ -84,22 +86,22 @@ class CareDesk:
 
     def _waiting(self, store: Store) -> list[WaitingLine]:
         now = self._clock.now()
+        showing = showing_on(self._core.policy, self._channel)
         lines = []
         for row in store.cases.waiting(LINES_MAX):
-            case = row.case
-            message = store.messages(row.scope).read(case.waiting_message_id or case.first_message_id)
-            kind = "public" if case.public else "private"
-            standing = f"waits {say_duration((now - (case.waiting_since or now)).total_seconds())}"
-            if case.due_at is not None:
-                left = (case.due_at - now).total_seconds()
+            line = make_line(store, row.scope, row.case, showing)
+            kind = "public" if row.case.public else "private"
+            standing = f"waits {say_duration((now - line.waiting_since).total_seconds())}"
+            if line.due_at is not None:
+                left = (line.due_at - now).total_seconds()
                 standing += f", {say_duration(abs(left))} {'left' if left >= 0 else 'late'}"
             lines.append(
                 WaitingLine(
-                    case_id=case.id,
-                    customer=f"@{case.customer_handle}" if case.customer_handle else case.place.customer,
-                    place=f"{case.place.connector}, {kind}",
+                    case_id=line.case_id,
+                    customer=line.customer,
+                    place=f"{line.connector}, {kind}",
                     standing=standing,
-                    url=message.url if message is not None else None,
+                    url=line.url,
                 )
             )
         return lines

@@ -15,6 +15,7 @@ from typing import Any
 from alerts.contract import Channel, Receipt
 from monitor.policy import Policy
 from monitor.saying import fall_back, opens_at, say
+from monitor.store.cases import Row as CaseRow
 from monitor.store.outbox import Row
 from monitor.store.store import Store
 from monitor.telling import case_of, make_alert
@@ -94,7 +95,8 @@ def lease(
 def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seconds: float) -> Leased | bool:
     """Take this row if it is still true; else note why it is not sent. True: it ended; False: it waits."""
     try:
-        why_not, previous = _recheck(store, policy, row, now)
+        held = case_of(store, row)
+        why_not, previous = _recheck(store, policy, row, held, now)
         alert = make_alert(store, policy, row, now) if why_not is None else None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # One row that cannot be read must not hold the channel up: it is a dead letter, and told.
@@ -104,7 +106,6 @@ def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seco
         store.outbox.supersede(row, why_not or "", now)
         store.figures.count("alerts_ended", channel=row.channel, outcome="superseded")
         return True
-    held = case_of(store, row)
     until = put_off_until(held.case if held else None, row.said, now, policy.manner)
     if until is not None:
         store.outbox.put_off(row.pk, until)
@@ -123,9 +124,11 @@ def next_due(store: Store, policy: Policy, channel: str, now: datetime) -> datet
     return None if due is None else opens_at(policy, channel, max(due, now))
 
 
-def _recheck(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[str | None, Receipt | None]:
-    """Whether a row is still to be sent (None) or why not; and the last receipt of its subject."""
-    held = case_of(store, row)
+def _recheck(
+    store: Store, policy: Policy, row: Row, held: CaseRow | None, now: datetime
+) -> tuple[str | None, Receipt | None]:
+    """Whether a row, whose case is `held`, is still to be sent (None) or why not; and the last receipt of its
+    subject."""
     if row.about is None:
         earlier = store.outbox.of_subject(row.subject)
     elif held is None:

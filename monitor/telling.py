@@ -152,7 +152,7 @@ def make_storm(reader: Reader, policy: Policy, surge: Surge, showing: Showing) -
         waiting=waiting,
         answered=answered,
         worst=tuple(
-            _storm_case(reader, scopes[case.id], case, showing) for case in worst([row.case for row in rows])
+            make_line(reader, scopes[case.id], case, showing) for case in worst([row.case for row in rows])
         ),
         words=common_words(
             showing.countable(texts), {word.lower() for name in own_names for word in name.split()}
@@ -161,7 +161,8 @@ def make_storm(reader: Reader, policy: Policy, surge: Surge, showing: Showing) -
     )
 
 
-def _storm_case(reader: Reader, scope: int, case: Case, showing: Showing) -> StormCase:
+def make_line(reader: Reader, scope: int, case: Case, showing: Showing) -> StormCase:
+    """A case as one of many, as its channel may show it."""
     message = reader.messages(scope).read(case.waiting_message_id or case.first_message_id)
     return StormCase(
         case_id=case.id,

@@ -11,6 +11,7 @@ import pytest
 
 from alerts.contract import Asked, Deed, Press
 from monitor.clock import Clock
+from monitor.config import Show
 from monitor.desk import LINES_MAX, CareDesk
 from rules.case import Status, Word
 from tests.monitor.build import House, brand, customer, house
@@ -28,7 +29,7 @@ class Noon(Clock):
 def desk_of(home: House) -> Iterator[CareDesk]:
     """The desk of a core that runs on the house's store."""
     with core_of(home, Noon()) as core:
-        yield CareDesk(core, Noon())
+        yield CareDesk(core, Noon(), "care")
 
 
 def press(deed: Deed, case: str = "acme/x/1", **more: float) -> Press:
@@ -98,3 +99,13 @@ def test_who_asks_sees_the_most_urgent_first(tmp_path: Path) -> None:
     assert lines[0].customer == "@c29" and lines[0].place == "x, public"
     assert lines[0].standing == "waits 34 min, 19 min late"
     assert lines[0].url == "https://x.example/29"
+
+
+def test_the_list_shows_no_more_of_a_customer_than_an_alert_would(tmp_path: Path) -> None:
+    """A channel that shows nothing of what customers write shows no title in a link either."""
+    home = house(tmp_path, shows={"care": Show.NOTHING})
+    url = "https://reddit.example/r/acme/comments/1/call_me_on_0151_23456789/"
+    home.take(0, customer("1", 0, url=url))
+    with desk_of(home) as desk:
+        (line,) = desk.waiting(Asked("@ana", "U1", "", Noon().now()))
+    assert line.url == "https://reddit.example/r/acme/comments/1/_/"
