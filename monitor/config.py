@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from alerts.language import check_language
 from monitor.calendars import check_zone
 from monitor.matching import ALWAYS, MatchConfig, Model, Name, Phrase
 from monitor.who import PersonConfig, RouteConfig
@@ -111,6 +112,12 @@ class MonitorConfig(Model):
     )
     time_zone: Annotated[str, AfterValidator(check_zone)] = Field(
         default="UTC", description="The team's time zone, for times in alerts."
+    )
+    language: Annotated[str, AfterValidator(check_language)] = Field(
+        default="en",
+        max_length=35,
+        description='How dates, times, waits and numbers are written in alerts: "en" (24-hour clock), or '
+        'another language\'s way, such as "en-US", "de" or "pt-BR".',
     )
     look_back: PositiveDuration = Field(
         default=timedelta(days=7),
@@ -412,6 +419,11 @@ class AlertsConfig(Model):
     )
     credentials_warning: PositiveDuration = Field(
         default=timedelta(days=14), description="How long before it lapses a credential is told about."
+    )
+    templates: Path | None = Field(
+        default=None,
+        examples=["templates"],
+        description="A folder with templates of your own, beside this file; docs/templates.md says more.",
     )
     fallback: list[str] = Field(
         default=[],

@@ -144,6 +144,7 @@ class _Loading:
                 self._blame((key,), _unknown(key, _TOP))
         sections = {n: self._validate(model, self._raw.get(n, {}), (n,)) for n, model in _SECTIONS.items()}
         sections["http"] = self._with_ca_file(sections["http"])
+        sections["alerts"] = self._with_templates(sections["alerts"])
         brands, accounts = self._brands()
         calendars = self._calendars("UTC" if sections["monitor"] is None else sections["monitor"].time_zone)
         targets = self._targets(brands, calendars)
@@ -213,6 +214,15 @@ class _Loading:
         if not path.is_file():
             self._blame(("http", "ca_file"), "there is no such file; expected certificates in PEM")
         return http.model_copy(update={"ca_file": path})
+
+    def _with_templates(self, settings: Any) -> Any:
+        """The same with its templates' place worked out from the config's folder."""
+        if settings is None or settings.templates is None:
+            return settings
+        path = (self._path.parent / settings.templates).absolute()
+        if not path.is_dir():
+            self._blame(("alerts", "templates"), "there is no such folder; see docs/templates.md")
+        return settings.model_copy(update={"templates": path})
 
     def _tables(self, name: str) -> Iterator[tuple[str, dict[str, Any], KeyPath]]:
         """Each [name.NAME] of a section."""
@@ -550,6 +560,10 @@ def secret_values(config: Config) -> list[str]:
     return values
 
 
+_TELLING = ("fallback", "fallback_after", "templates")
+"""Keys of [alerts] that say to whom and in which words, and change no case."""
+
+
 def policy_json(config: Config) -> str:
     """The promises and meanings as canonical JSON, to be kept as a fact: the same config, the same text. No
     secret is in it, and nothing of who is told: that changes no case."""
@@ -557,7 +571,7 @@ def policy_json(config: Config) -> str:
         {
             "brands": {name: plain(brand) for name, brand in config.brands.items()},
             "rules": plain(config.rules),
-            "alerts": {k: v for k, v in plain(config.alerts).items() if not k.startswith("fallback")},
+            "alerts": {k: v for k, v in plain(config.alerts).items() if k not in _TELLING},
             "targets": [plain(target) for target in config.targets],
             "calendars": {name: calendar_to_mapping(c) for name, c in config.calendars.items()},
         },
