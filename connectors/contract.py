@@ -134,6 +134,17 @@ class Identity:
     notes: tuple[str, ...] = field(default=())
 
 
+class AccountSettings(Protocol):
+    """What the settings of an account tell, whatever else is in them. `handle` is what the account is called
+    on its platform ("" where it is called nothing), `label` what it is called in alerts and metrics."""
+
+    @property
+    def handle(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+
 class Connector(Protocol):
     """One account of one brand on one platform."""
 

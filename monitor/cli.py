@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
 from monitor.alerts_cli import alerts_app
+from monitor.connectors_cli import connectors_app
 from monitor.opening import (
     FAILED,
     USAGE,
@@ -42,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(connectors_app, name="connectors")
 
 
 @app.command()

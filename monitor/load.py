@@ -137,6 +137,7 @@ class _Loading:
         self._text = text
         self._raw = raw
         self._blamed: list[tuple[KeyPath, str]] = []
+        self._connectors = connectors.known()
 
     def config(self) -> Config:
         for key in self._raw:
@@ -242,15 +243,15 @@ class _Loading:
         brands: dict[str, BrandConfig] = {}
         accounts: list[AccountConfig] = []
         for name, body, where in self._tables("brands"):
-            others = {k: v for k, v in body.items() if k not in connectors.REGISTRY}
+            others = {k: v for k, v in body.items() if k not in self._connectors}
             for key in [k for k, v in others.items() if _is_tables(v)]:
                 if key not in BrandConfig.model_fields:
-                    self._blame((*where, key), _unknown(key, connectors.REGISTRY, "connector"))
+                    self._blame((*where, key), _unknown(key, self._connectors, "connector"))
                     del others[key]
-            brand = self._validate(BrandConfig, others, where, connectors.REGISTRY)
+            brand = self._validate(BrandConfig, others, where, self._connectors)
             # One that is wrong is still there: a target that names it is not wrong too.
             brands[name] = brand if brand is not None else BrandConfig()
-            for connector in connectors.REGISTRY:
+            for connector in self._connectors:
                 if connector in body:
                     accounts += self._accounts(name, connector, body[connector])
         if self._raw.get("brands", {}) == {}:
@@ -258,15 +259,19 @@ class _Loading:
         return brands, accounts
 
     def _accounts(self, brand: str, connector: str, value: Any) -> Iterator[AccountConfig]:
+        try:
+            model = connectors.load(connector).Settings
+        except connectors.BadConnector as error:
+            self._blame(("brands", brand, connector), str(error))
+            return
         several = isinstance(value, list)
         labels: set[str] = set()
         for number, row in enumerate(value if several else [value]):
             where: KeyPath = ("brands", brand, connector, *([number] if several else []))
-            settings = self._validate(connectors.load(connector).Settings, row, where)
+            settings = self._validate(model, row, where)
             if settings is None:
                 continue
-            handle = str(getattr(settings, "handle", None) or getattr(settings, "username", "")).lower()
-            label = settings.account or handle
+            handle, label = settings.handle.lower(), settings.label
             if not _LABEL.fullmatch(label):
                 self._blame((*where, "account"), "expected letters, digits and _ . @ + -, at most 64")
             if label in labels:
@@ -361,7 +366,7 @@ class _Loading:
                 self._blame((*where, at), _unknown(word, known, what))
 
     def _known_places(self, row: MatchConfig, brands: Collection[str], where: KeyPath) -> None:
-        for key, known in (("brand", brands), ("connector", connectors.REGISTRY)):
+        for key, known in (("brand", brands), ("connector", self._connectors)):
             if getattr(row, key) is not None and getattr(row, key) not in known:
                 self._blame((*where, key), _unknown(getattr(row, key), known, key))
 

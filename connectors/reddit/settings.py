@@ -114,6 +114,11 @@ class Settings(BaseModel):
     )
 
     @property
+    def handle(self) -> str:
+        """What the account is called on Reddit."""
+        return self.username
+
+    @property
     def label(self) -> str:
         """What the account is called in alerts and metrics."""
         return self.account or self.username
