@@ -1,4 +1,5 @@
-"""`check`: is the config whole, who are we on each platform, does each alert channel work."""
+"""`check`: is the config whole, who are we on each platform and what can be read there, does each alert
+channel work."""
 
 from __future__ import annotations
 
@@ -8,14 +9,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from alerts.contract import Channel
-from connectors.contract import Connector
+from connectors.contract import Connector, Cursor
 from monitor.calendars import week_lines
 from monitor.clock import Clock
 from monitor.config import Config
 from monitor.daemon import build_edges, build_policy
 from monitor.load import check_secrets
+from monitor.store.store import read_store
 from rules.alert import Alert, Stage, Trouble
 from rules.hours import Calendar
+from wire.durations import say_duration
 from wire.errors import EdgeError
 from wire.secret import SecretMissing
 
@@ -49,8 +52,13 @@ def check_all(
     if offline:
         return findings
     limit = config.http.time_limit.total_seconds()
-    for (brand, name, label), connector in edges.connectors.items():
-        findings.append(_check_connector(f"{brand}/{name}/{label}", connector, limit))
+    cursors = _cursors(state_folder / "monitor.db")
+    for key, connector in edges.connectors.items():
+        what = "/".join(key)
+        findings.append(_check_connector(what, connector, limit))
+        if findings[-1].ok:
+            known = {stream.name: cursors.get((*key, stream.name)) for stream in connector.streams}
+            findings += [_check_stream(what, connector, *each, limit, clock.now()) for each in known.items()]
         connector.close()
     for name, channel in edges.channels.items():
         findings.append(_check_channel(name, channel, limit, clock.now(), send=send))
@@ -75,6 +83,41 @@ def _check_connector(what: str, connector: Connector, limit: float) -> Finding:
     if who.credentials_expire_at is not None:
         said.append(f"the credential lapses on {who.credentials_expire_at:%Y-%m-%d}")
     return Finding(what, not who.permissions_missing, "; ".join(said))
+
+
+def _cursors(store: Path) -> dict[tuple[str, str, str, str], Cursor | None]:
+    """Where each stream stands, if there is a store already: what was read once is not paid for again."""
+    if not store.exists():
+        return {}
+    reader = read_store(store)
+    try:
+        rows = reader.streams.all()
+        return {(row.brand, row.connector, row.account, row.name): row.cursor for row in rows}
+    finally:
+        reader.close()
+
+
+def _check_stream(
+    what: str, connector: Connector, stream: str, cursor: Cursor | None, limit: float, now: datetime
+) -> Finding:
+    """Read one page of a stream from where it stands, and forget it: it will be read again."""
+    try:
+        page = connector.poll(stream, cursor, limit)
+    except (EdgeError, SecretMissing) as error:
+        return Finding(f"{what} {stream}", False, str(error))
+    count = len(page.messages)
+    said = [f"read {count} {'message' if count == 1 else 'messages'}{' and more' if page.has_more else ''}"]
+    if page.messages:
+        newest = max(message.created_at for message in page.messages)
+        said.append(f"the newest is {say_duration((now - newest).total_seconds())} old")
+    if page.rejected:
+        said.append(f"{len(page.rejected)} not understood, such as: {page.rejected[0].reason}")
+    if page.gap is not None:
+        said.append(page.gap)
+    said += [f"{budget.remaining:,g} of {budget.limit:,g} {budget.name} left" for budget in page.budgets]
+    if page.cost_usd:
+        said.append(f"it cost ${page.cost_usd:.3f}")
+    return Finding(f"{what} {stream}", True, "; ".join(said))
 
 
 def _check_channel(name: str, channel: Channel, limit: float, now: datetime, *, send: bool) -> Finding:

@@ -85,7 +85,11 @@ def test_a_package_brings_a_connector(installed: Path, tmp_path: Path) -> None:
         listed = json.loads(run(installed, "connectors", "--json").stdout)
         (found,) = (row for row in listed if row["connector"] == "guestbook")
         assert found["streams"] == "entries" and found["own_replies"] == "embedded"
-        assert "we are @Acme" in run(installed, "check", "-c", str(path)).stdout
+        checked = json.loads(run(installed, "check", "-c", str(path), "--json").stdout)
+        said = {row["what"]: row["detail"] for row in checked}
+        assert said["acme/guestbook/acme"].startswith("we are @Acme")
+        read = said["acme/guestbook/acme entries"]
+        assert read.startswith("read 4 messages; the newest is ") and "1 not understood" in read
         shown = run(installed, "connectors", "peek", "guestbook", "-c", str(path), *now)
         assert shown.returncode == 0, shown.stderr
         assert "acme/guestbook/acme entries: 4 messages" in shown.stdout
