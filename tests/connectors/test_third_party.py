@@ -34,6 +34,9 @@ ENTRIES: list[dict[str, Any]] = [
     for n in (1, 2, 3)
 ]
 CONFIG = """
+[monitor]
+look_back = "36500d"
+
 [brands.acme]
 [[brands.acme.guestbook]]
 handle = "acme"
