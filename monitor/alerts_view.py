@@ -19,12 +19,12 @@ from monitor.store.cases import Row as CaseRow
 from monitor.store.outbox import Row, State
 from monitor.store.store import Reader
 from monitor.telling import calls_of
-from monitor.transfer import say_time
 from monitor.watch import muted_by
 from rules.alert import Stage
 from rules.case import Case, Clock
 from rules.decisions import Owed, running_clocks, stages_of
 from rules.escalation import find_step
+from rules.message_json import say_time
 from rules.routes import Answer, Heard, News, news_of
 from wire.redact import inert
 

@@ -135,7 +135,7 @@ def _peek(
 
 
 def _show_page(account: str, stream: str, page: Page, limit: int, *, as_json: bool) -> None:
-    from monitor.transfer import message_to_json
+    from rules.message_json import message_to_json
 
     latest = sorted(page.messages, key=lambda message: message.created_at)[-limit:]
     if as_json:

@@ -19,10 +19,11 @@ from monitor.policy import Policy
 from monitor.store.cases import Row
 from monitor.store.store import Reader
 from monitor.telling import outcome_of
-from monitor.transfer import case_to_row, say_time
+from monitor.transfer import case_to_row
 from monitor.watch import said_of
 from rules.case import Status
 from rules.fold import explain_clocks
+from rules.message_json import say_time
 from wire.durations import say_duration
 from wire.redact import inert
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from monitor.cli import app
 from monitor.store.store import open_store
-from monitor.transfer import message_to_json
 from rules.message import Kind
+from rules.message_json import message_to_json
 from tests.monitor.build import at, brand, customer
 
 CONFIG = """

@@ -11,15 +11,8 @@ from typing import Any
 import pytest
 
 from monitor.store.codec import case_to_json
-from monitor.transfer import (
-    export_rows,
-    message_from_json,
-    message_to_json,
-    open_lines,
-    replay,
-    write_csv,
-    write_jsonl,
-)
+from monitor.transfer import export_rows, open_lines, replay, write_csv, write_jsonl
+from rules.message_json import message_from_json, message_to_json
 from tests.monitor.build import House, at, brand, customer, house
 
 SHARED = Path(__file__).resolve().parent.parent.parent.parent / "shared"
