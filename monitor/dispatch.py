@@ -136,7 +136,8 @@ def _recheck(
     else:
         earlier = said_of(store, held.scope, held.case)
     same = [r for r in earlier if (r.channel, r.recipient) == (row.channel, row.recipient)]
-    mine = [r for r in same if r.pk < row.pk]
+    # A case that was joined from several has a place of its own for each of them.
+    mine = [r for r in same if r.pk < row.pk and r.subject == row.subject]
     # Its own is there where some of its people were reached, and others put off.
     receipts = [r.receipt for r in (*mine, row) if r.receipt is not None]
     previous = _receipt(receipts[-1]) if receipts else None
@@ -158,6 +159,8 @@ def _recheck(
             for r in same
             if r.pk > row.pk and r.said.pending and held and clock_of(held.case, r.owed) == about
         ]
+        if row.stage is Stage.MOVED:
+            later = [r for r in later if r.subject == row.subject]
         if any(r.stage in CLAIMS or r.stage is row.stage for r in later):
             why_not = "a later stage is said instead"
     return why_not, previous

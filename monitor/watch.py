@@ -135,16 +135,20 @@ def _look_at(
     if muted is not None and not case.quiet and not decision.owed:
         store.figures.count("alerts_muted", brand=case.place.brand)
     _count_known_breaches(store, row, decision)
+    for _ in {(o.clock, o.cycle) for o in decision.owed if o.stage is Stage.CORRECTED}:
+        store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
     for owed in decision.owed:
         if owed.stage in CLAIMS:
             continue
-        if owed.stage is Stage.CORRECTED:
-            store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
-        about = clock_of(case, owed)
-        told = [r for r in earlier if r.said.told and r.stage in CLAIMS and clock_of(case, r.owed) == about]
+        told = [r for r in earlier if r.said.told and r.stage in CLAIMS and _is_about(case, r, owed)]
         heard = _find_told(policy, told, owed.stage)
-        _say(store, policy, owed, _subject(case, earlier), _about(row), heard, {}, now, watched)
+        _say(store, policy, owed, owed.subject or case.id, _about(row), heard, {}, now, watched)
     return claims
+
+
+def _is_about(case: Case, row: OutboxRow, owed: Owed) -> bool:
+    """Whether the row was said of the same wait, and in the place that what is owed now is for."""
+    return row.subject == owed.subject and clock_of(case, row.owed) == clock_of(case, owed)
 
 
 def _count_known_breaches(store: Store, row: CaseRow, decision: Decision) -> None:
@@ -193,8 +197,8 @@ def _say_claim(
     else:
         heard = policy.find_routes(news_of(case, owed.stage, clock_of(case, owed))).heard
     earlier = said_of(store, claim.row.scope, case)
-    subject = _subject(case, earlier)
-    _say(store, policy, owed, subject, _about(claim.row), heard, {}, now, watched, storm)
+    for subject, there in _by_subject(case, earlier, heard).items():
+        _say(store, policy, owed, subject, _about(claim.row), there, {}, now, watched, storm)
 
 
 def _say_surge(
@@ -226,8 +230,17 @@ def _find_told(policy: Policy, told: Sequence[OutboxRow], stage: Stage = Stage.C
     return find_told(policy.routes, {(r.channel, r.recipient) for r in told}, instead, stage)
 
 
-def _subject(case: Case, earlier: Sequence[OutboxRow]) -> str:
-    return earlier[0].subject if earlier else case.id
+def _by_subject(case: Case, earlier: Sequence[OutboxRow], heard: Iterable[Heard]) -> dict[str, list[Heard]]:
+    """Who hears of a case, by the subject that it has there: of a case that was joined from several, each
+    goes on where it was told last."""
+    told = [r for r in earlier if r.said.told or r.said.pending]
+    last = {(r.channel, r.recipient): r.subject for r in told}
+    otherwise = earlier[0].subject if earlier else case.id
+    found: dict[str, list[Heard]] = {}
+    for one in heard:
+        subject = last.get((one.route.channel, one.route.recipient), otherwise)
+        found.setdefault(subject, []).append(one)
+    return found
 
 
 def _about(row: CaseRow) -> About:

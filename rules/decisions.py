@@ -42,6 +42,7 @@ class Owed:
     that this wait is over: what was said of an earlier round says nothing of this one. `repeat` numbers
     what is said again. `step` is that of an escalation. `caveats` are what the alert must admit;
     `unknown_since`: we have been blind since then, so that nobody knows whether it was answered.
+    `subject`: only where it was said under that subject (None: wherever else it may concern).
     """
 
     stage: Stage
@@ -54,6 +55,7 @@ class Owed:
     caveats: tuple[str, ...] = ()
     unknown_since: datetime | None = None
     wait_at: datetime | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,15 @@ class Said:
     """One thing that the outbox holds about a case, put there `at` that time (None: at its moment).
 
     `told`: somebody may have read it (delivered, or sent with no answer). `pending`: not sent yet. Neither:
-    superseded, or dead.
+    superseded, or dead. `subject` is what it was said under: a case that was joined from several has what
+    was said of each, and each has its own message, or incident, to be kept up to date and ended.
     """
 
     owed: Owed
     told: bool
     pending: bool
     at: datetime | None = None
+    subject: str = ""
 
     @property
     def stage(self) -> Stage:
@@ -359,12 +363,13 @@ def _ended(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
         if clock in running or (clock is None and case.status is Status.WAITING):
             continue
         mine = [s for s in claims if clock_of(case, s.owed) == clock]
-        last = max(s.owed.round for s in mine)
-        ends = [
-            s for s in said if s.stage in ENDS and s.owed.round == last and clock_of(case, s.owed) == clock
-        ]
-        if not any(s.told or s.pending for s in ends):
-            yield _end(case, clock, mine, ends)
+        over = [s for s in said if s.stage in ENDS and clock_of(case, s.owed) == clock]
+        for subject in dict.fromkeys(s.subject for s in mine):
+            here = [s for s in mine if s.subject == subject]
+            last = max(s.owed.round for s in here)
+            ends = [s for s in over if s.subject == subject and s.owed.round == last]
+            if not any(s.told or s.pending for s in ends):
+                yield replace(_end(case, clock, here, ends), subject=subject)
 
 
 def _end(case: Case, clock: Clock | None, claims: Sequence[Said], ends: Sequence[Said]) -> Owed:
@@ -394,19 +399,22 @@ def _moved(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
     if move is None:
         return
     for clock in running_clocks(case, now):
-        mine = [s for s in said if clock_of(case, s.owed) == clock]
-        told = [s for s in mine if s.stage in CLAIMS and s.told and (s.at or s.owed.moment) <= move.at]
-        before = [s for s in mine if s.stage is Stage.MOVED]
-        if told and not any(s.owed.moment >= move.at for s in before):
-            yield Owed(
-                Stage.MOVED,
-                clock.cycle,
-                max((s.owed.repeat + 1 for s in before), default=0),
-                move.at,
-                clock.name,
-                told[-1].owed.round,
-                wait_at=clock.started_at,
-            )
+        about = [s for s in said if clock_of(case, s.owed) == clock]
+        for subject in dict.fromkeys(s.subject for s in about):
+            mine = [s for s in about if s.subject == subject]
+            told = [s for s in mine if s.stage in CLAIMS and s.told and (s.at or s.owed.moment) <= move.at]
+            before = [s for s in mine if s.stage is Stage.MOVED]
+            if told and not any(s.owed.moment >= move.at for s in before):
+                yield Owed(
+                    Stage.MOVED,
+                    clock.cycle,
+                    max((s.owed.repeat + 1 for s in before), default=0),
+                    move.at,
+                    clock.name,
+                    told[-1].owed.round,
+                    wait_at=clock.started_at,
+                    subject=subject,
+                )
 
 
 @dataclass(frozen=True, slots=True)

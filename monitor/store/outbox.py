@@ -73,7 +73,7 @@ class Row:
         """What the core needs to know of it."""
         told = self.state in (State.DELIVERED, State.SHADOW) or self.maybe_told
         pending = self.state in (State.PENDING, State.LEASED)
-        return Said(self.owed, told, pending, self.created_at)
+        return Said(self.owed, told, pending, self.created_at, self.subject)
 
     @property
     def stage(self) -> Stage:
