@@ -121,10 +121,12 @@ def _guarded(value: object, guard: Callable[[str], str], guard_link: Callable[[s
 
 
 def calls(alert: Alert) -> bool:
-    """Whether people are to be called, not only told: for a broken promise, an escalation, and once for a
-    storm."""
+    """Whether people are to be called, not only told: for a broken promise, an escalation, what somebody is
+    given, and once for a storm."""
     if alert.storm is not None:
         return alert.stage is Stage.STORM and alert.repeat == 0 and alert.storm.over_at is None
+    if alert.stage is Stage.MOVED:
+        return alert.addressee is not None
     return alert.stage in (Stage.BREACH, Stage.ESCALATED)
 
 
@@ -137,7 +139,7 @@ def story(alert: Alert, zone: ZoneInfo) -> str:
     """A line for the story of a case that moved: "13:04 taken by @ana". Raises ValueError without a case."""
     if alert.case is None:
         raise ValueError(f"alert {alert.key} is about no case")
-    return f"{_clock_time(alert.at, zone)} {_moved(alert.case, zone)}"
+    return f"{_clock_time(alert.at, zone)} {_given(alert) or _moved(alert.case, zone)}"
 
 
 def render(alert: Alert, zone: ZoneInfo) -> Rendered:
@@ -202,7 +204,7 @@ def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
             return f"Correction: {who} on {place}: {case.outcome or 'it was over, which we saw late'}"
         return f"Correction: {who} on {place} had an answer: {case.outcome or 'we saw it late'}"
     if alert.stage is Stage.MOVED:
-        return f"{_upper(_moved(case, zone))}: {wait}"
+        return f"{_upper(_given(alert) or _moved(case, zone))}: {wait}"
     if case.unknown_since is not None and alert.stage is not Stage.TEST:
         said = f"unknown whether answered (blind since {_clock_time(case.unknown_since, zone)})"
         said = f"{_escalated(alert)}, {said}" if alert.stage is Stage.ESCALATED else said
@@ -219,6 +221,15 @@ def _headline(alert: Alert, case: CaseFacts, zone: ZoneInfo) -> str:
             return f"{_escalated(alert)}, {standing}: {wait}{again}"
         case _:
             return f"Test: {wait}"
+
+
+def _given(alert: Alert) -> str:
+    """Whom it is for now, and from whom; nothing where it is for all."""
+    person = alert.addressee
+    if person is None:
+        return ""
+    by = f" by {_name(person.handed_by)}" if person.handed_by else ""
+    return f"given to {_name(person.name)}{by}"
 
 
 def _moved(case: CaseFacts, zone: ZoneInfo) -> str:

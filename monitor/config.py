@@ -422,6 +422,12 @@ class AlertsConfig(Model):
         default=timedelta(minutes=10),
         description="How long an alert is tried over its channels before the fallback is told.",
     )
+    people_over: str | None = Field(
+        default=None,
+        examples=["care-mail"],
+        description="The email channel that tells somebody of [[people]] what is theirs, where no channel of "
+        "the case's routes calls or mails them; default: none.",
+    )
 
 
 class PrivacyConfig(Model):

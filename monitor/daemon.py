@@ -37,7 +37,7 @@ from monitor.folding import fold_again
 from monitor.load import ConfigError, check_secrets, load_config, load_packs, policy_json
 from monitor.metrics import ProcessMetrics, StoreCollector
 from monitor.notify import notify, watchdog_seconds
-from monitor.policy import Policy, make_policy
+from monitor.policy import Policy, find_reaches, make_policy
 from monitor.poll import Polled
 from monitor.store.database import StoreError, no_failpoint
 from monitor.store.store import Store, open_store, read_store
@@ -129,6 +129,7 @@ def build_policy(config: Config, edges: Edges) -> Policy:
         {name: channel.recipient for name, channel in edges.channels.items()},
         policy_json(config),
         [name for name, channel in edges.channels.items() if channel.updates],
+        find_reaches([person.person for person in config.people], edges.channels),
     )
     look_ups = frozenset(
         (brand, name)

@@ -147,23 +147,35 @@ def _recheck(
     if row.about is None:
         return _news_no_more(store, row, same), previous
     about = clock_of(held.case, row.owed) if held else None
+    if row.owed.to is not None and not _reaches(policy, row):
+        return f"the config does not reach {row.owed.to} there any more", previous
     told = any(
-        r.said.told and r.stage in CLAIMS and held is not None and clock_of(held.case, r.owed) == about
+        r.said.told and r.owed.says_waiting and held is not None and clock_of(held.case, r.owed) == about
         for r in mine
     )
     why_not = superseded(held.case if held else None, row.said, told, now, policy.manner)
-    if why_not is None and row.stage in (*CLAIMS, Stage.MOVED):
+    if why_not is None and row.stage in (*CLAIMS, Stage.MOVED) and row.owed.to is None:
         # After quiet hours, or an outage of the channel, only the latest of what waited is news.
         later = [
             r
             for r in same
-            if r.pk > row.pk and r.said.pending and held and clock_of(held.case, r.owed) == about
+            if r.pk > row.pk
+            and r.said.pending
+            and r.owed.to is None
+            and held
+            and clock_of(held.case, r.owed) == about
         ]
         if row.stage is Stage.MOVED:
             later = [r for r in later if r.subject == row.subject]
         if any(r.stage in CLAIMS or r.stage is row.stage for r in later):
             why_not = "a later stage is said instead"
     return why_not, previous
+
+
+def _reaches(policy: Policy, row: Row) -> bool:
+    """Whether the person whom alone it is for is still reached so: else it would go to all, or to nobody."""
+    reach = policy.reaches.get(row.owed.to or "", {}).get(row.channel)
+    return reach is not None and reach.recipient == row.recipient
 
 
 def _news_no_more(store: Store, row: Row, same: Sequence[Row]) -> str | None:
@@ -278,7 +290,14 @@ def _tell_elsewhere(store: Store, policy: Policy, row: Row, detail: str, now: da
         "what_to_do": "Mend the channel, then `response-monitor check --send`. Until then look at the queue.",
         "since": now.isoformat(),
     }
-    subject, owed = f"channel {row.channel} dead {now:%Y-%m-%d}", Owed(Stage.TROUBLE, 0, 0, now)
+    whom = row.channel
+    if row.owed.to is not None:
+        whom = f"{row.channel} to {row.owed.to}"
+        words |= {
+            "title": f"{row.owed.to} is not reached over {row.channel}",
+            "what_to_do": "Mend their address in [[people]]; what is theirs is in the queue.",
+        }
+    subject, owed = f"channel {whom} dead {now:%Y-%m-%d}", Owed(Stage.TROUBLE, 0, 0, now)
     say(store, policy, owed, subject, None, _others(policy, row.channel), words, now)
 
 

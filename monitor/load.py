@@ -58,6 +58,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "privacy": PrivacyConfig,
 }
 _TOP = (*_SECTIONS, "brands", "calendars", "targets", "escalations", "routes", "people", "channels")
+_TELLING = ("fallback", "people_")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _NAMED = re.compile(r"(?P<name>[a-z_0-9]+)(?:\[(?P<number>\d+)\])?: (?P<rest>.+)", re.DOTALL)
@@ -152,6 +153,7 @@ class _Loading:
         routes = self._routes(brands, targets, channels)
         people = self._people(calendars)
         self._known_words(("alerts", "fallback"), getattr(sections["alerts"], "fallback", ()), channels)
+        self._mails(getattr(sections["alerts"], "people_over", None), channels)
         if self._blamed:
             raise ConfigError(self._problems())
         config = Config(
@@ -337,6 +339,13 @@ class _Loading:
                 self._blame((name, number, "name"), f"{made.name!r} is the name of another {what}")
             seen.add(made.name.casefold())
             yield (name, number), made
+
+    def _mails(self, name: str | None, channels: Mapping[str, ChannelConfig]) -> None:
+        """Blame people_over where it names no channel, or one that sends no mail."""
+        if name in channels and channels[name].type != "smtp":
+            self._blame(("alerts", "people_over"), f'{name!r} is no channel of type "smtp"')
+        elif name is not None:
+            self._known_words(("alerts", "people_over"), [name], channels)
 
     def _known_words(
         self, where: KeyPath, words: Iterable[str] | None, known: Collection[str], what: str = "channel"
@@ -557,7 +566,7 @@ def policy_json(config: Config) -> str:
         {
             "brands": {name: plain(brand) for name, brand in config.brands.items()},
             "rules": plain(config.rules),
-            "alerts": {k: v for k, v in plain(config.alerts).items() if not k.startswith("fallback")},
+            "alerts": {k: v for k, v in plain(config.alerts).items() if not k.startswith(_TELLING)},
             "targets": [plain(target) for target in config.targets],
             "calendars": {name: calendar_to_mapping(c) for name, c in config.calendars.items()},
         },

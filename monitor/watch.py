@@ -23,9 +23,10 @@ from monitor.store.surges import Kind, Surge
 from monitor.surges import Claim, storm_of, watch_spike, watch_storm
 from rules.alert import Stage
 from rules.case import Case
-from rules.decisions import CLAIMS, Decision, Health, Owed, Sight, clock_of, decide, decide_trouble
+from rules.decisions import CLAIMS, ENDS, Decision, Health, Owed, Sight, clock_of, decide, decide_trouble
 from rules.escalation import find_step
 from rules.routes import Heard, News, find_told, news_of
+from rules.team import find_person
 
 BATCH = 200
 PUT_OFF = timedelta(minutes=5)
@@ -137,18 +138,47 @@ def _look_at(
     _count_known_breaches(store, row, decision)
     for _ in {(o.clock, o.cycle) for o in decision.owed if o.stage is Stage.CORRECTED}:
         store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
+    handed = [o for o in decision.owed if o.to is not None]
+    own = {w for owed in handed for w in [_hand_over(store, policy, row, owed, earlier, now, watched)] if w}
     for owed in decision.owed:
-        if owed.stage in CLAIMS:
+        if owed.stage in CLAIMS or owed.to is not None:
             continue
-        told = [r for r in earlier if r.said.told and r.stage in CLAIMS and _is_about(case, r, owed)]
+        told = [r for r in earlier if r.said.told and r.owed.says_waiting and _is_about(case, r, owed)]
+        subject = owed.subject or case.id
         heard = _find_told(policy, told, owed.stage)
-        _say(store, policy, owed, owed.subject or case.id, _about(row), heard, {}, now, watched)
+        if any(owed.moment == o.moment for o in handed):  # it is told there with whom it is for
+            heard = tuple(h for h in heard if (subject, h.route.channel, h.route.recipient) not in own)
+        _say(store, policy, owed, subject, _about(row), heard, {}, now, watched)
+        for name, alone in _find_told_alone(policy, told, owed.stage):
+            _say(store, policy, replace(owed, to=name), subject, _about(row), alone, {}, now, watched)
     return claims
 
 
 def _is_about(case: Case, row: OutboxRow, owed: Owed) -> bool:
     """Whether the row was said of the same wait, and in the place that what is owed now is for."""
     return row.subject == owed.subject and clock_of(case, row.owed) == clock_of(case, owed)
+
+
+def _hand_over(
+    store: Store,
+    policy: Policy,
+    row: CaseRow,
+    owed: Owed,
+    earlier: Sequence[OutboxRow],
+    now: datetime,
+    watched: Watched,
+) -> tuple[str, str, str] | None:
+    """Tell the one whom a case was given that it is theirs. Returns where: (subject, channel, recipient)."""
+    case, clock = row.case, clock_of(row.case, owed)
+    told = {(r.channel, r.recipient) for r in earlier if r.said.told and r.owed.says_waiting}
+    before = [r for r in policy.routes if (r.channel, r.recipient) in told]
+    route = policy.own_route(case, clock, owed.to or "", before, late=False)
+    if route is None:
+        return None
+    heard = [Heard(route)]
+    (subject,) = _by_subject(case, earlier, heard)
+    _say(store, policy, owed, subject, _about(row), heard, {}, now, watched)
+    return subject, route.channel, route.recipient
 
 
 def _count_known_breaches(store: Store, row: CaseRow, decision: Decision) -> None:
@@ -199,6 +229,14 @@ def _say_claim(
     earlier = said_of(store, claim.row.scope, case)
     for subject, there in _by_subject(case, earlier, heard).items():
         _say(store, policy, owed, subject, _about(claim.row), there, {}, now, watched, storm)
+    owner = find_person(policy.people, case.assignee) if owed.stage is Stage.BREACH else None
+    if owner is not None:
+        own = policy.own_route(case, clock_of(case, owed), owner.name, late=True)
+        alone = [] if own is None else [Heard(own)]
+        for subject, there in _by_subject(case, earlier, alone).items():
+            # Also in a storm, which would not tell them that it is theirs.
+            mine = replace(owed, to=owner.name)
+            _say(store, policy, mine, subject, _about(claim.row), there, {}, now, watched)
 
 
 def _say_surge(
@@ -228,6 +266,22 @@ def _find_told(policy: Policy, told: Sequence[OutboxRow], stage: Stage = Stage.C
     """Who hears that it is over, or has moved: those who were told by these rows."""
     instead = {(r.channel, r.recipient) for r in told if r.body.get("fallback")}
     return find_told(policy.routes, {(r.channel, r.recipient) for r in told}, instead, stage)
+
+
+def _find_told_alone(
+    policy: Policy, told: Sequence[OutboxRow], stage: Stage
+) -> list[tuple[str, tuple[Heard, ...]]]:
+    """The people who were told by name at an address of their own, and hear that it is over as their channel
+    would."""
+    channels = {r.channel: r for r in policy.routes}
+    found: dict[str, tuple[Heard, ...]] = {}
+    for row in told:
+        route = channels.get(row.channel)
+        if row.owed.to is None or route is None or row.recipient == route.recipient or stage not in ENDS:
+            continue
+        if Stage.CLEARED in route.stages:
+            found[row.owed.to] = (Heard(replace(route, recipient=row.recipient, updates=False)),)
+    return list(found.items())
 
 
 def _by_subject(case: Case, earlier: Sequence[OutboxRow], heard: Iterable[Heard]) -> dict[str, list[Heard]]:

@@ -21,9 +21,12 @@ from rules.case import Case, Clock, ClockName, Status
 from rules.escalation import Step, find_step
 from rules.hours import Calendar
 from rules.targets import add_time
+from rules.team import Person, find_person
 
 PATIENCE_SECONDS_MAX = 60.0
 PATIENCE_SHARE = 0.1
+HANDED_NEWS = timedelta(hours=24)
+"""That a case was handed on longer ago is no news: nothing is tried for longer either."""
 
 CLAIMS = (Stage.WARNING, Stage.BREACH, Stage.ESCALATED)
 """The stages that say that somebody waits."""
@@ -42,7 +45,8 @@ class Owed:
     that this wait is over: what was said of an earlier round says nothing of this one. `repeat` numbers
     what is said again. `step` is that of an escalation. `caveats` are what the alert must admit;
     `unknown_since`: we have been blind since then, so that nobody knows whether it was answered.
-    `subject`: only where it was said under that subject (None: wherever else it may concern).
+    `subject`: only where it was said under that subject (None: wherever else it may concern). `to`: only to
+    the person of that name, whose case it is.
     """
 
     stage: Stage
@@ -56,6 +60,12 @@ class Owed:
     unknown_since: datetime | None = None
     wait_at: datetime | None = None
     subject: str | None = None
+    to: str | None = None
+
+    @property
+    def says_waiting(self) -> bool:
+        """Whether it tells somebody that a customer waits, so that they hear it too when that is over."""
+        return self.stage in CLAIMS or (self.stage is Stage.MOVED and self.to is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +118,12 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How the house tells: the steps of its escalations, and the calendar that a case keeps by its name."""
+    """How the house tells: the steps of its escalations, the calendar that a case keeps by its name, and the
+    people whom it can tell by name."""
 
     steps: tuple[Step, ...] = ()
     calendar: Callable[[Case, str | None], Calendar | None] = lambda _case, _name: None
+    people: tuple[Person, ...] = ()
 
 
 PLAIN = Manner()
@@ -142,7 +154,11 @@ def decide(
     muted: str | None = None,
 ) -> Decision:
     """What this case is owed now. `muted` is why its author or words are muted, if they are."""
-    over = (*_ended(case, said, now), *_moved(case, said, now))
+    over = (
+        *_ended(case, said, now),
+        *_moved(case, said, now),
+        *_handed(case, said, now, manner.people),
+    )
     running = [c for c in running_clocks(case, now) if c.due_at is not None]
     why_not = _why_silent(case, running, muted, said)
     if why_not is not None:
@@ -259,10 +275,14 @@ def superseded(
     owed = row.owed
     clock = clock_of(case, owed)
     runs = clock is not None and clock in running_clocks(case, now)
+    if owed.to is not None and owed.stage not in ENDS:
+        owner = find_person(manner.people, case.assignee)
+        if owner is None or owner.name != owed.to:
+            return f"it is not {owed.to}'s any more"
     if owed.stage is Stage.MOVED:
         if not runs:
             return f"the case is {case.status.replace('_', ' ')}"
-        return None if told_before else "nothing had been said that has moved"
+        return None if told_before or owed.to is not None else "nothing had been said that has moved"
     if owed.stage in ENDS:
         if not told_before:
             return "nothing had been said that it could clear"
@@ -350,7 +370,7 @@ def _ended(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
 
     A wait that is no more (its messages belong to another now) is cleared when nobody waits.
     """
-    claims = [s for s in said if s.stage in CLAIMS and (s.told or s.pending)]
+    claims = [s for s in said if s.owed.says_waiting and (s.told or s.pending)]
     if not claims:
         return
     running = running_clocks(case, now)
@@ -402,7 +422,7 @@ def _moved(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
         about = [s for s in said if clock_of(case, s.owed) == clock]
         for subject in dict.fromkeys(s.subject for s in about):
             mine = [s for s in about if s.subject == subject]
-            told = [s for s in mine if s.stage in CLAIMS and s.told and (s.at or s.owed.moment) <= move.at]
+            told = [s for s in mine if s.owed.says_waiting and s.told and (s.at or s.owed.moment) <= move.at]
             before = [s for s in mine if s.stage is Stage.MOVED]
             if told and not any(s.owed.moment >= move.at for s in before):
                 yield Owed(
@@ -415,6 +435,37 @@ def _moved(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
                     wait_at=clock.started_at,
                     subject=subject,
                 )
+
+
+def handed_to(case: Case, people: Sequence[Person]) -> Person | None:
+    """Whom somebody else gave the case; None: nobody, nobody whom the config knows, or they took it
+    themselves."""
+    word = case.assigned
+    person = None if word is None else find_person(people, word.note)
+    if word is None or person is None or find_person(people, word.who) == person:
+        return None
+    return person
+
+
+def _handed(case: Case, said: Sequence[Said], now: datetime, people: Sequence[Person]) -> Iterable[Owed]:
+    """What is owed to whom the case was given: to be told, once for each time, while a customer waits."""
+    word, person = case.assigned, handed_to(case, people)
+    if word is None or person is None or now - word.at > HANDED_NEWS:
+        return
+    if any(s.owed.to is not None and s.stage is Stage.MOVED and s.owed.moment >= word.at for s in said):
+        return
+    for clock in running_clocks(case, now)[:1]:
+        mine = [s for s in said if clock_of(case, s.owed) == clock]
+        yield Owed(
+            Stage.MOVED,
+            clock.cycle,
+            max((s.owed.repeat + 1 for s in mine if s.stage is Stage.MOVED), default=0),
+            word.at,
+            clock.name,
+            _round(mine),
+            wait_at=clock.started_at,
+            to=person.name,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from typing import Any
 from alerts.contract import ChannelSurroundings, Desk, Listener, Preview, Receipt
 from alerts.render import Rendered, render, story
 from alerts.slack.api import PLAIN, Gone, SlackApi, reveal
-from alerts.slack.blocks import build_blocks, called, escape
-from alerts.slack.settings import Settings
-from rules.alert import Alert, Stage
+from alerts.slack.blocks import build_blocks, build_line, called, escape
+from alerts.slack.settings import USER_ID, Settings
+from rules.alert import Addressee, Alert, Reach, Stage
 from wire.errors import EdgeError, Refused
 from wire.exchange import Bounds
 
@@ -82,6 +82,11 @@ class SlackChannel:
         said = render(alert, self._surroundings.zone)
         blocks = self._message(alert, said)["blocks"]
         return Preview("json", json.dumps({"blocks": blocks}, indent=2, ensure_ascii=False))
+
+    def reach(self, person: Addressee) -> Reach | None:
+        """Whom Slack knows is called here, in what all read."""
+        known = person.slack is not None and USER_ID.fullmatch(person.slack)
+        return Reach(self.recipient, hears_all=True) if known else None
 
     def listen(self, desk: Desk) -> Listener | None:
         """An ear for buttons and /waiting; None with neither app_token nor signing_secret."""
@@ -147,14 +152,15 @@ class SlackChannel:
         return Receipt(self._surroundings.clock(), dict(remote))
 
     def _move(self, alert: Alert, said: Rendered, remote: Mapping[str, str], bounds: Bounds) -> Receipt:
-        """Let the messages say how it stands now, and tell its story in the thread, where it calls nobody.
+        """Let the messages say how it stands now, and tell its story in the thread, where it calls nobody but
+        whom it is for: a changed message calls nobody at all.
 
         The line comes last: it is what must not be done twice, and after it nothing can fail.
         """
         if not self._update_all(alert, said, remote, bounds):
             return self._post(alert, said, {}, bounds)
         line = {
-            "text": escape(story(alert, self._surroundings.zone)),
+            **build_line(story(alert, self._surroundings.zone), called(alert, None)),
             **PLAIN,
             "metadata": _metadata(alert, f"{alert.key}~line"),
             "channel": remote["channel"],

@@ -100,6 +100,7 @@ def _row(r: Sequence[Any]) -> Row:
         caveats=tuple(body.get("caveats", ())),
         unknown_since=None if unknown_since is None else from_us(unknown_since),
         wait_at=from_us_or_none(r[26]),
+        to=body.get("to"),
     )
     about = None if r[4] is None else About(r[3], r[4], r[5], r[6], from_us(r[7]))
     return Row(
@@ -161,6 +162,8 @@ class Outbox:
         more: dict[str, Any] = {"caveats": owed.caveats} if owed.caveats else {}
         if owed.unknown_since is not None:
             more["unknown_since"] = to_us(owed.unknown_since)
+        if owed.to is not None:
+            more["to"] = owed.to
         done = self._connection.execute(
             "INSERT OR IGNORE INTO outbox (key, subject, scope, conversation, customer, message, message_at, stage,"
             " cycle, repeat, moment, channel, recipient, state, body, created_at, due_at, clock, round, step,"
