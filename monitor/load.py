@@ -342,7 +342,7 @@ class _Loading:
 
     def _mails(self, name: str | None, channels: Mapping[str, ChannelConfig]) -> None:
         """Blame people_over where it names no channel, or one that sends no mail."""
-        if name in channels and channels[name].type != "smtp":
+        if name is not None and name in channels and channels[name].type != "smtp":
             self._blame(("alerts", "people_over"), f'{name!r} is no channel of type "smtp"')
         elif name is not None:
             self._known_words(("alerts", "people_over"), [name], channels)

@@ -139,7 +139,7 @@ def _look_at(
     for _ in {(o.clock, o.cycle) for o in decision.owed if o.stage is Stage.CORRECTED}:
         store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
     handed = [o for o in decision.owed if o.to is not None]
-    own = {w for owed in handed for w in [_hand_over(store, policy, row, owed, earlier, now, watched)] if w}
+    own = {_hand_over(store, policy, row, owed, earlier, now, watched) for owed in handed}
     for owed in decision.owed:
         if owed.stage in CLAIMS or owed.to is not None:
             continue

@@ -152,8 +152,8 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How a channel reaches one person: by which `recipient`. That is the channel's own where it calls them in
-    what everybody there reads. `hears_all`: what is said to all there reaches them by itself."""
+    """How a channel reaches one person: by which `recipient`, which is the channel's own where it calls them
+    in what everybody there reads. `hears_all`: what is said to all there reaches them by itself."""
 
     recipient: str
     hears_all: bool

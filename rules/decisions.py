@@ -452,7 +452,7 @@ def _handed(case: Case, said: Sequence[Said], now: datetime, people: Sequence[Pe
     word, person = case.assigned, handed_to(case, people)
     if word is None or person is None or now - word.at > HANDED_NEWS:
         return
-    if any(s.owed.to is not None and s.stage is Stage.MOVED and s.owed.moment >= word.at for s in said):
+    if any(s.owed.to == person.name and s.stage is Stage.MOVED and s.owed.moment >= word.at for s in said):
         return
     for clock in running_clocks(case, now)[:1]:
         mine = [s for s in said if clock_of(case, s.owed) == clock]
