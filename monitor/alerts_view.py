@@ -26,6 +26,7 @@ from rules.case import Case, Clock
 from rules.decisions import Owed, running_clocks, stages_of
 from rules.escalation import find_step
 from rules.routes import Answer, Heard, News, news_of
+from rules.team import find_person
 from wire.redact import inert
 
 STATES = {
@@ -109,8 +110,15 @@ def _route_stage(policy: Policy, case: Case, clock: Clock, owed: Owed) -> dict[s
         answer = Answer(heard, (f"the step {owed.step!r} names its channels",))
     else:
         answer = policy.find_routes(news_of(case, owed.stage, clock))
+    owner = find_person(policy.people, case.assignee) if owed.stage is Stage.BREACH else None
+    own = None if owner is None else policy.own_route(case, clock, owner.name, late=True)
+    if own is not None:
+        answer = replace(answer, heard=(*answer.heard, Heard(own)))
     told = _told(policy, answer, owed.moment)
     for one in told["told"]:
+        if own is not None and (one["channel"], one["recipient"]) == (own.channel, own.recipient):
+            one |= {"calls": [], "notes": [f"for {case.assignee} alone, whose it is"]}
+            continue
         calls, notes = calls_of(policy, one["channel"], owed, case.assignee, owed.moment)
         if owed.stage in (Stage.BREACH, Stage.ESCALATED):
             one |= {"calls": list(calls), "notes": list(notes)}

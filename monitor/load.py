@@ -342,10 +342,11 @@ class _Loading:
 
     def _mails(self, name: str | None, channels: Mapping[str, ChannelConfig]) -> None:
         """Blame people_over where it names no channel, or one that sends no mail."""
+        there = self._raw.get("channels")
         if name is not None and name in channels and channels[name].type != "smtp":
             self._blame(("alerts", "people_over"), f'{name!r} is no channel of type "smtp"')
-        elif name is not None:
-            self._known_words(("alerts", "people_over"), [name], channels)
+        elif name is not None and not (isinstance(there, dict) and name in there):
+            self._blame(("alerts", "people_over"), _unknown(name, channels, "channel"))
 
     def _known_words(
         self, where: KeyPath, words: Iterable[str] | None, known: Collection[str], what: str = "channel"
