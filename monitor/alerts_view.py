@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from monitor.muting import Mutes, why_muted
 from monitor.policy import Policy
 from monitor.saying import opens_at
 from monitor.store.cases import Row as CaseRow
@@ -20,7 +21,6 @@ from monitor.store.outbox import Row, State
 from monitor.store.store import Reader
 from monitor.telling import calls_of
 from monitor.transfer import say_time
-from monitor.watch import muted_by
 from rules.alert import Stage
 from rules.case import Case, Clock
 from rules.decisions import Owed, running_clocks, stages_of
@@ -87,7 +87,7 @@ def _notes(reader: Reader, policy: Policy, row: CaseRow, waits: bool, now: datet
         notes.append('alerts.mode is "shadow": all of it is written down, and nothing is sent')
     if case.quiet:
         notes.append("it began before the first run: the past is quiet")
-    muted = muted_by(reader, row, reader.cases.mutes(now))
+    muted = why_muted(Mutes(reader.cases.mutes(now)).of(reader, row))
     if muted is not None:
         notes.append(f"muted: {muted}")
     if case.snoozed_until is not None and now < case.snoozed_until:

@@ -216,6 +216,10 @@ class RulesConfig(Model):
         return self
 
 
+MUTED_MAX = 1000
+"""More authors or phrases are not muted in the config."""
+
+
 class BrandConfig(Model):
     """[brands.NAME]: who is answerable. Its accounts stand in [[brands.NAME.x]] and the like."""
 
@@ -421,6 +425,18 @@ class AlertsConfig(Model):
     fallback_after: PositiveDuration = Field(
         default=timedelta(minutes=10),
         description="How long an alert is tried over its channels before the fallback is told.",
+    )
+    muted_authors: list[Phrase] = Field(
+        default=[],
+        max_length=MUTED_MAX,
+        examples=[["@spammer"]],
+        description="Handles or ids of customers about whom nobody is alerted; their waits are measured.",
+    )
+    muted_phrases: list[Phrase] = Field(
+        default=[],
+        max_length=MUTED_MAX,
+        examples=[["boycott acme"]],
+        description="Words of campaigns: nobody is alerted about a message that holds them, in any case.",
     )
     people_over: str | None = Field(
         default=None,

@@ -28,7 +28,7 @@ import alerts
 import connectors
 from alerts.contract import CallbackAnswer, Channel, ChannelSurroundings, Listener, Listening
 from connectors.contract import Connector, Surroundings
-from monitor.act import rebuild
+from monitor.act import mute_by_config, rebuild
 from monitor.clock import Clock
 from monitor.config import Config
 from monitor.core import LOOK_EVERY_SECONDS, Core
@@ -57,7 +57,7 @@ LISTENER_STOP_SECONDS_MAX = 3.0
 READY_WITHIN_SECONDS = 3 * LOOK_EVERY_SECONDS
 LEASE_MARGIN_SECONDS = 15.0
 FOLD_BATCH = 200
-FOLDED_BY = "3"
+FOLDED_BY = "4"
 """Goes up when the fold comes to know more: the first start after that folds everything again."""
 
 log = structlog.get_logger()
@@ -188,6 +188,7 @@ class Daemon:
             policy = self._core.policy = policy.remembering(store.policies())
             bring_up_to_date(store, policy, now)
             register(store, edges, now)
+            mute_by_config(store, *_muted(self.config), now)
             if changed:
                 refold_open(store, policy, now)
             self._serve_web(path)
@@ -395,8 +396,14 @@ class Daemon:
             store.outbox.give_back(now)
         policy = self._core.policy = policy.remembering(store.policies())
         register(store, edges, now)
+        mute_by_config(store, *_muted(self.config), now)
         if changed:
             refold_open(store, policy, now)
+
+
+def _muted(config: Config) -> tuple[list[str], list[str]]:
+    """The authors and the phrases that the config mutes."""
+    return config.alerts.muted_authors, config.alerts.muted_phrases
 
 
 def register(store: Store, edges: Edges, now: datetime) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.contract import Channel, Receipt
+from monitor.muting import Mutes, why_muted
 from monitor.policy import Policy
 from monitor.saying import fall_back, opens_at, say
 from monitor.store.cases import Row as CaseRow
@@ -147,6 +148,10 @@ def _recheck(
     if row.about is None:
         return _news_no_more(store, row, same), previous
     about = clock_of(held.case, row.owed) if held else None
+    if row.stage in CLAIMS and row.owed.to is None and held is not None:
+        muted = why_muted(Mutes(store.cases.mutes(now)).of(store, held))
+        if muted is not None:
+            return f"muted: {muted}", previous
     if row.owed.to is not None and not _reaches(policy, row):
         return f"the config does not reach {row.owed.to} there any more", previous
     told = any(

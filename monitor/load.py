@@ -58,7 +58,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "privacy": PrivacyConfig,
 }
 _TOP = (*_SECTIONS, "brands", "calendars", "targets", "escalations", "routes", "people", "channels")
-_TELLING = ("fallback", "people_")
+_TELLING = ("fallback", "people_", "muted_")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _NAMED = re.compile(r"(?P<name>[a-z_0-9]+)(?:\[(?P<number>\d+)\])?: (?P<rest>.+)", re.DOTALL)

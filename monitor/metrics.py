@@ -158,7 +158,7 @@ STORED: Mapping[str, MetricDoc] = {
         "storms", "brand", "Storms: many cases reached a stage at once, and one message said so."
     ),
     "spikes": _counter("spikes", "brand", "Spikes: complaints were unusually many for that hour."),
-    "alerts_muted": _counter("alerts_muted", "brand", "Looks at a case at which a mute kept an alert back."),
+    "alerts_muted": _counter("alerts_muted", "brand", "Waits of which a mute kept people from being told."),
     "operator_actions": _counter("operator_actions", "action brand", "Words of operators about cases."),
 }
 """The counters and histograms of the store, by their name there."""

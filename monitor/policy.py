@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import re2
-
 from alerts.contract import Channel, Personal
 from monitor.config import BrandConfig, Config, EscalationConfig, Show
 from monitor.matching import ALWAYS
@@ -393,10 +391,3 @@ def _brand(
         ),
         fold=fold,
     )
-
-
-def muted_words(phrases: Sequence[str]) -> Any:
-    """A matcher for muted phrases, whatever their case; None where there are none."""
-    if not phrases:
-        return None
-    return re2.compile("(?i)" + "|".join(re2.escape(p) for p in phrases))

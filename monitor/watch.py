@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from monitor.folding import clock_key, count_breach, is_counted
-from monitor.policy import Policy, muted_words
+from monitor.muting import Mutes, kept_back, muted_until, why_muted
+from monitor.policy import Policy
 from monitor.saying import say, tell_fallbacks
 from monitor.store.cases import Mute
 from monitor.store.cases import Row as CaseRow
@@ -23,7 +24,18 @@ from monitor.store.surges import Kind, Surge
 from monitor.surges import Claim, storm_of, watch_spike, watch_storm
 from rules.alert import Stage
 from rules.case import Case
-from rules.decisions import CLAIMS, ENDS, Decision, Health, Owed, Sight, clock_of, decide, decide_trouble
+from rules.decisions import (
+    CLAIMS,
+    ENDS,
+    Decision,
+    Health,
+    Owed,
+    Sight,
+    clock_of,
+    decide,
+    decide_trouble,
+    running_clocks,
+)
 from rules.escalation import find_step
 from rules.routes import Heard, News, find_told, news_of
 from rules.team import find_person
@@ -91,7 +103,7 @@ def _watch(store: Store, policy: Policy, now: datetime, failed: Mapping[int, str
             store.cases.look_later(pk, now + PUT_OFF, f"could not be looked at: {why}", wants_look=False)
             store.figures.count("cases_unreadable")
         rows = store.cases.to_look_at(now, BATCH)
-        mutes = store.cases.mutes(now) if rows else []
+        mutes = Mutes(store.cases.mutes(now) if rows else ())
         claims: dict[str, list[Claim]] = {}
         for pk in rows:
             try:
@@ -114,15 +126,18 @@ def _watch(store: Store, policy: Policy, now: datetime, failed: Mapping[int, str
 
 
 def _look_at(
-    store: Store, policy: Policy, row: CaseRow, mutes: Sequence[Mute], now: datetime, watched: Watched
+    store: Store, policy: Policy, row: CaseRow, mutes: Mutes, now: datetime, watched: Watched
 ) -> list[Owed]:
     """Look at one case. What is over is said at once; the claims that it is owed are returned."""
     case = row.case
     earlier = said_of(store, row.scope, case)
     sight = sight_of(store, policy, row.scope, case)
-    muted = muted_by(store, row, mutes)
-    decision = decide(case, [r.said for r in earlier], sight, now, policy.manner, muted)
-    store.cases.look_later(row.pk, decision.look_again_at, decision.reason, wants_look=decision.wants_look)
+    muted = mutes.of(store, row)
+    decision = decide(case, [r.said for r in earlier], sight, now, policy.manner, why_muted(muted))
+    again_at = decision.look_again_at
+    if muted and not case.quiet:
+        again_at = _count_muted(store, row, muted, now)
+    store.cases.look_later(row.pk, again_at, decision.reason, wants_look=decision.wants_look)
     claims = [o for o in decision.owed if o.stage in CLAIMS]
     if decision.wants_look and not claims and case.waiting_message_id is not None:
         watched.looks.add(
@@ -133,8 +148,6 @@ def _look_at(
                 case.waiting_message_id,
             )
         )
-    if muted is not None and not case.quiet and not decision.owed:
-        store.figures.count("alerts_muted", brand=case.place.brand)
     _count_known_breaches(store, row, decision)
     for _ in {(o.clock, o.cycle) for o in decision.owed if o.stage is Stage.CORRECTED}:
         store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
@@ -179,6 +192,18 @@ def _hand_over(
     (subject,) = _by_subject(case, earlier, heard)
     _say(store, policy, owed, subject, _about(row), heard, {}, now, watched)
     return subject, route.channel, route.recipient
+
+
+def _count_muted(store: Store, row: CaseRow, muted: Sequence[Mute], now: datetime) -> datetime | None:
+    """Count, once for each wait, that a mute keeps people from being told. Returns when to look again: when
+    the next stage comes, or the mute ends."""
+    reached, ahead = kept_back(running_clocks(row.case, now), now)
+    marks = {f"muted/{clock_key(clock)}" for clock in reached} - row.counted
+    for _ in marks:
+        store.figures.count("alerts_muted", brand=row.case.place.brand)
+    if marks:
+        store.cases.keep_counted(row.case.id, row.counted | marks)
+    return min((at for at in (ahead, muted_until(muted)) if at is not None), default=None)
 
 
 def _count_known_breaches(store: Store, row: CaseRow, decision: Decision) -> None:
@@ -365,23 +390,6 @@ def sight_of(reader: Reader, policy: Policy, scope: int, case: Case) -> Sight:
         blind_since=min(blind, default=None),
         watching_since=None if started is None else datetime.fromisoformat(started),
     )
-
-
-def muted_by(reader: Reader, row: CaseRow, mutes: Sequence[Mute]) -> str | None:
-    """Why nobody is alerted about this case, if somebody muted its author or its words."""
-    case = row.case
-    mine = [m for m in mutes if m.brand in ("", case.place.brand)]
-    for mute in mine:
-        names = {case.place.customer.lower(), (case.customer_handle or "").lower()}
-        if mute.what == "author" and mute.value.lower().lstrip("@") in names:
-            return f"the author, by {mute.who}"
-    phrases = [m.value for m in mine if m.what == "phrase"]
-    matcher = muted_words(phrases)
-    if matcher is not None:
-        message = reader.messages(row.scope).read(case.waiting_message_id or case.first_message_id)
-        if message is not None and matcher.search(message.text):
-            return "a phrase in it"
-    return None
 
 
 def _look_at_account(
