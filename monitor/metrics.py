@@ -211,6 +211,9 @@ OUTBOX_OLDEST = _gauge(
     "channel",
     "When the oldest alert was made that is still to be sent; absent where there is none.",
 )
+OUTBOX_PUT_OFF = _gauge(
+    "outbox_put_off", "channel", "Of those, what reached some of its recipients, and is tried for the others."
+)
 DEAD = _gauge(
     "dead_letters", "channel", "Alerts that no remote would take and nobody has had tried again since."
 )
@@ -241,7 +244,7 @@ METRICS: tuple[MetricDoc, ...] = (
     *(UNANSWERED, OVERDUE, OLDEST),
     *(STREAM_UP, STREAM_FAILURES, STREAM_STARTED, STREAM_SUCCESS, STREAM_THROUGH),
     *(ACCOUNT_REFUSED, EXPIRY, BUDGET_LIMIT, BUDGET_REMAINING, BUDGET_RESET),
-    *(OUTBOX, OUTBOX_OLDEST, DEAD, STORE_UP, ERRORS),
+    *(OUTBOX, OUTBOX_OLDEST, OUTBOX_PUT_OFF, DEAD, STORE_UP, ERRORS),
     *(BUILD, LAG, LOOP, RELOADS, LOADED, POLL),
     *(LISTENING, HEARD, LOST, RECONNECTS),
 )
@@ -486,6 +489,8 @@ def _tell_outbox(reader: Reader, _now: datetime, series: _Series) -> None:
         series.set(OUTBOX_OLDEST, (channel,), made_at)
     for channel, count, _, _ in reader.outbox.dead():
         series.set(DEAD, (channel,), count)
+    for channel, count in reader.outbox.put_off_recipients():
+        series.set(OUTBOX_PUT_OFF, (channel,), count)
 
 
 _PARTS: Mapping[str, Callable[[Reader, datetime, _Series], None]] = {

@@ -445,6 +445,12 @@ class Outbox:
         )
         return [(channel, from_us(at)) for channel, at in rows]
 
+    def put_off_recipients(self) -> list[tuple[str, int]]:
+        """How many rows of each channel reached some of its people, and wait to reach the others."""
+        return self._connection.execute(
+            "SELECT channel, sum(receipt IS NOT NULL) FROM outbox WHERE state IN ('pending', 'leased') GROUP BY 1"
+        ).fetchall()
+
     def depth(self) -> list[tuple[str, str, int]]:
         """How many rows each channel has in each state that has not ended: (channel, state, count)."""
         return self._connection.execute(
