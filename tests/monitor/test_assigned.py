@@ -12,6 +12,7 @@ import pytest
 
 from alerts.contract import Channel
 from monitor.act import act
+from monitor.config import Show
 from monitor.dispatch import dispatch_once
 from monitor.policy import find_reaches
 from rules.alert import Stage
@@ -241,6 +242,21 @@ def test_one_of_the_recipients_reads_once_that_it_is_late(
     town.live_until(16)
     assert town.rows("cleo") == [("moved", "mail", "delivered")]
     assert [h for h in town.mails_to("lead@acme.example") if "iven to cleo" in h]
+
+
+@pytest.mark.parametrize("show", [Show.NOTHING, Show.MASKED])
+def test_a_mail_of_ones_own_shows_no_more_than_its_channel(
+    tmp_path: Path, benches: tuple[Bench, Bench], show: Show
+) -> None:
+    """What the channel may not show to the team, it does not show to one of them."""
+    town = Town(tmp_path, *benches, shows={"mail": show})
+    text = "@acme my parcel is late, call +49 170 1234567"
+    town.home.take(1, customer("1", 0, text))
+    town.give("ben")
+    town.live_until(3)
+    (mail,) = [m for m in town.mail.mails if m.recipients == ("ben@acme.example",)]
+    assert "1234567" not in mail.part("plain")
+    assert ("parcel" in mail.part("plain")) is (show is Show.MASKED)
 
 
 def test_a_dead_address_is_told_to_the_others(tmp_path: Path, benches: tuple[Bench, Bench]) -> None:
