@@ -218,6 +218,7 @@ def outbox_row(reader: Reader, row: Row) -> dict[str, Any]:
         "clock": row.owed.clock.value if row.about is not None else None,
         "reached_at": say_time(row.owed.moment),
         "due_at": say_time(row.due_at),
+        "for_person": row.owed.to,
         "by_routes": list(row.body.get("routes", ())),
         "as_fallback": bool(row.body.get("fallback")),
         "instead_of": row.body.get("instead_of"),

@@ -159,14 +159,14 @@ def _recheck(
         for r in mine
     )
     why_not = superseded(held.case if held else None, row.said, told, now, policy.manner)
-    if why_not is None and row.stage in (*CLAIMS, Stage.MOVED) and row.owed.to is None:
+    if why_not is None and row.stage in (*CLAIMS, Stage.MOVED):
         # After quiet hours, or an outage of the channel, only the latest of what waited is news.
         later = [
             r
             for r in same
             if r.pk > row.pk
             and r.said.pending
-            and r.owed.to is None
+            and r.owed.to == row.owed.to
             and held
             and clock_of(held.case, r.owed) == about
         ]

@@ -166,10 +166,21 @@ class SlackChannel:
             "channel": remote["channel"],
             "thread_ts": remote["ts"],
         }
-        # Where the first message was deleted by hand, its thread went with it; the others show it.
-        with contextlib.suppress(Gone):
+        try:
             self._call("chat.postMessage", line, bounds)
+        except Gone:
+            # The first message was deleted by hand, and its thread went with it; the others show it.
+            if alert.addressee is not None:
+                return self._post_beside(alert, said, remote, bounds)
         return Receipt(self._surroundings.clock(), dict(remote))
+
+    def _post_beside(
+        self, alert: Alert, said: Rendered, remote: Mapping[str, str], bounds: Bounds
+    ) -> Receipt:
+        """A new first message, in whose thread the subject goes on; what stands still is kept up to date."""
+        posted = self._post(alert, said, {}, bounds)
+        kept = [*_said(posted.remote), *_said(remote)] if posted.remote else _said(remote)
+        return Receipt(posted.at, {**remote, **posted.remote, "said": " ".join(kept[:UPDATES_MAX])})
 
     def _update_all(self, alert: Alert, said: Rendered, remote: Mapping[str, str], bounds: Bounds) -> int:
         """Change every message of the subject; how many are still there. The latest first: it is the one that

@@ -17,6 +17,7 @@ from monitor.dispatch import dispatch_once
 from monitor.policy import find_reaches
 from rules.alert import Stage
 from rules.case import Action, Word
+from rules.hours import Calendar, Opening
 from rules.routes import Route, Row
 from rules.storms import StormPolicy
 from rules.team import Person
@@ -207,6 +208,34 @@ def test_looking_again_tells_nobody_twice(town: Town) -> None:
         town.minute = minute
         town.send()
     assert len(town.mails_to("ben@acme.example")) == 1
+
+
+def test_after_the_quiet_hours_one_mail_says_how_it_stands(
+    tmp_path: Path, benches: tuple[Bench, Bench]
+) -> None:
+    """The mail channel sleeps until 12:20: ben wakes to one mail, that his is late, and not to three."""
+    waking = Calendar("waking", "UTC", tuple(Opening(day, 12 * 60 + 20, 23 * 60) for day in range(7)))
+    town = Town(tmp_path, *benches, hours={"mail": waking})
+    town.home.take(1, customer("1", 0))
+    town.give("ben")
+    town.live_until(25)
+    (mail,) = town.mails_to("ben@acme.example")
+    assert "late" in mail
+    assert town.rows("ben") == [("moved", "mail", "superseded"), ("breach", "mail", "delivered")]
+
+
+def test_a_message_that_was_deleted_does_not_swallow_whose_it_is(town: Town) -> None:
+    """Somebody deleted the first message by hand, and its thread with it: ana is called by a new one, and
+    what stands goes on being kept up to date."""
+    town.live_until(17)
+    first, *others = town.slack.posts
+    town.slack.delete(first.ts)
+    town.give("ana")
+    town.live_until(18)
+    assert len(town.pings()) == 1
+    town.home.take(19, brand("2", 18, "1"))
+    town.live_until(20)
+    assert others and all("answered after" in post.text for post in town.slack.posts)
 
 
 def test_old_words_are_no_news(town: Town) -> None:
