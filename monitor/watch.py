@@ -151,16 +151,20 @@ def _look_at(
     _count_known_breaches(store, row, decision)
     for _ in {(o.clock, o.cycle) for o in decision.owed if o.stage is Stage.CORRECTED}:
         store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
-    handed = [o for o in decision.owed if o.to is not None]
-    own = {_hand_over(store, policy, row, owed, earlier, now, watched) for owed in handed}
+    for owed in decision.owed:
+        if owed.to is not None:
+            _hand_over(store, policy, row, owed, earlier, now, watched)
+            earlier = said_of(store, row.scope, case)
     for owed in decision.owed:
         if owed.stage in CLAIMS or owed.to is not None:
             continue
         told = [r for r in earlier if r.said.told and r.owed.says_waiting and _is_about(case, r, owed)]
         subject = owed.subject or case.id
+        by_name = [r for r in earlier if r.owed.to is not None and r.stage is owed.stage is Stage.MOVED]
+        # Where somebody is told that it is theirs, all read there that it was handed on.
+        own = {(r.subject, r.channel, r.recipient) for r in by_name if r.owed.moment == owed.moment}
         heard = _find_told(policy, told, owed.stage)
-        if any(owed.moment == o.moment for o in handed):  # it is told there with whom it is for
-            heard = tuple(h for h in heard if (subject, h.route.channel, h.route.recipient) not in own)
+        heard = tuple(h for h in heard if (subject, h.route.channel, h.route.recipient) not in own)
         _say(store, policy, owed, subject, _about(row), heard, {}, now, watched)
         for name, alone in _find_told_alone(policy, told, owed.stage):
             _say(store, policy, replace(owed, to=name), subject, _about(row), alone, {}, now, watched)
@@ -180,18 +184,15 @@ def _hand_over(
     earlier: Sequence[OutboxRow],
     now: datetime,
     watched: Watched,
-) -> tuple[str, str, str] | None:
-    """Tell the one whom a case was given that it is theirs. Returns where: (subject, channel, recipient)."""
+) -> None:
+    """Tell the one whom a case was given that it is theirs."""
     case, clock = row.case, clock_of(row.case, owed)
     told = {(r.channel, r.recipient) for r in earlier if r.said.told and r.owed.says_waiting}
     before = [r for r in policy.routes if (r.channel, r.recipient) in told]
     route = policy.own_route(case, clock, owed.to or "", before, late=False)
-    if route is None:
-        return None
-    heard = [Heard(route)]
-    (subject,) = _by_subject(case, earlier, heard)
-    _say(store, policy, owed, subject, _about(row), heard, {}, now, watched)
-    return subject, route.channel, route.recipient
+    alone = [] if route is None else [Heard(route)]
+    for subject, heard in _by_subject(case, earlier, alone).items():
+        _say(store, policy, owed, subject, _about(row), heard, {}, now, watched)
 
 
 def _count_muted(store: Store, row: CaseRow, muted: Sequence[Mute], now: datetime) -> datetime | None:

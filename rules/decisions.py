@@ -424,7 +424,7 @@ def _moved(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
             mine = [s for s in about if s.subject == subject]
             told = [s for s in mine if s.owed.says_waiting and s.told and (s.at or s.owed.moment) <= move.at]
             before = [s for s in mine if s.stage is Stage.MOVED]
-            if told and not any(s.owed.moment >= move.at for s in before):
+            if told and not any(s.owed.moment >= move.at for s in before if s.owed.to is None):
                 yield Owed(
                     Stage.MOVED,
                     clock.cycle,

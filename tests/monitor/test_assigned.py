@@ -13,7 +13,7 @@ import pytest
 from alerts.contract import Channel
 from monitor.act import act
 from monitor.config import Show
-from monitor.dispatch import dispatch_once
+from monitor.dispatch import dispatch_once, lease, record, send
 from monitor.policy import find_reaches
 from rules.alert import Stage
 from rules.case import Action, Word
@@ -175,6 +175,22 @@ def test_a_case_that_goes_from_hand_to_hand_tells_each(town: Town) -> None:
         town.give(name)
         town.live_until(town.minute + 1)
     assert [minute for _, minute in town.pings()] == [3, 5]
+    assert len(town.mails_to("ben@acme.example")) == 1
+
+
+def test_a_breach_that_is_under_way_meanwhile_shows_it_too(town: Town) -> None:
+    """12:15 the breach is under way when the case is given to ben, who is told by mail: once Slack has
+    taken the breach, its message shows whose it is."""
+    town.live_until(14)
+    town.home.watch(15)
+    leased, _ = lease(town.home.store, town.home.policy, "slack", at(15), 60.0)
+    assert leased is not None
+    town.minute = 15
+    town.give("ben")
+    town.home.watch(15)
+    record(town.home.store, town.home.policy, send(town.channels["slack"], leased, 10.0), at(15.1))
+    town.live_until(18)
+    assert all("Assigned to" in str(post.blocks) for post in town.slack.posts if post.thread_ts is None)
     assert len(town.mails_to("ben@acme.example")) == 1
 
 
