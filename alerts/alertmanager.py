@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from alerts.contract import ChannelSurroundings, Preview, Receipt
-from alerts.render import NEXT_RESPONSE, RESOLUTION, render
+from alerts.render import NEXT_RESPONSE, RESOLUTION
 from rules.alert import Alert, Stage
 from wire.durations import Duration
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -204,7 +204,7 @@ class AlertmanagerChannel:
     def _entry(self, alert: Alert, labels: Mapping[str, str]) -> dict[str, Any]:
         """The alert as the API takes it. Annotations go on to chat programs whose markup nobody here knows,
         so nothing in them may call or pretend."""
-        said = render(alert, self._surroundings.zone).guarded(defused, defused_link)
+        said = self._surroundings.render(alert).guarded(defused, defused_link)
         starts = _starts(alert)
         annotations = {
             "summary": f"{said.mark} {said.headline}",

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.contract import ChannelSurroundings, Preview, Receipt
-from alerts.render import Rendered, render
+from alerts.render import Rendered
 from rules.alert import Alert, Stage
 from wire.errors import Malformed, NotAllowed, Refused, RetryAt
 from wire.exchange import Bounds, check_proxy, reason, tls_context
@@ -113,7 +113,7 @@ class AppriseChannel:
         self._process.close()
 
     def _message(self, alert: Alert) -> dict[str, str]:
-        said = render(alert, self._surroundings.zone).guarded(defused, defused_link)
+        said = self._surroundings.render(alert).guarded(defused, defused_link)
         return {
             "title": f"{said.mark} {said.headline}",
             "link": said.link or "",

@@ -14,6 +14,8 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
+from alerts.render import Rendered
+from alerts.words import Templates, Words
 from rules.alert import Addressee, Alert, Reach
 from wire.http import HttpOptions
 
@@ -39,13 +41,19 @@ class Receipt:
 class ChannelSurroundings:
     """What a channel module's `build(settings, surroundings)` is given beside its own settings.
 
-    `name` is the channel's name in the config. `zone` is the team's time zone, for times in texts.
+    `name` is the channel's name in the config. `zone` is the team's time zone, for times in texts;
+    `words` puts alerts into words.
     """
 
     name: str
     zone: ZoneInfo
     http: HttpOptions
     clock: Callable[[], datetime]
+    words: Words = field(default_factory=lambda: Templates().words())
+
+    def render(self, alert: Alert) -> Rendered:
+        """An alert in words, with times in the team's zone."""
+        return self.words.render(alert, self.zone)
 
 
 @dataclass(frozen=True, slots=True)

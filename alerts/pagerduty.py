@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.contract import ChannelSurroundings, Preview, Receipt
-from alerts.render import NEXT_RESPONSE, RESOLUTION, WORST_TITLE, Rendered, render
+from alerts.render import NEXT_RESPONSE, RESOLUTION, Rendered
 from rules.alert import Alert, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.http import HttpClient, Reply, retry_at
@@ -192,7 +192,8 @@ def build_request(alert: Alert, said: Rendered, do: Action) -> dict[str, Any]:
         },
     }
     links = [(line.link, f"{line.link_text}: {line.text}") for line in said.cases]
-    links = [(said.link, said.link_text), *links]
+    more = [(line.link, line.link_text) for line in said.more_links]
+    links = [(said.link, said.link_text), *more, *links]
     body["links"] = [{"href": href, "text": text[:WORDS_LENGTH_MAX]} for href, text in links if href]
     return body
 
@@ -224,13 +225,13 @@ def _details(alert: Alert, said: Rendered) -> dict[str, Any]:
     """All that a person is told, by its label."""
     details: dict[str, Any] = dict(said.facts)
     if said.quote is not None:
-        details["They wrote"] = said.quote
+        details[said.quote_title] = said.quote
     if said.cases:
-        details[WORST_TITLE] = [line.text for line in said.cases]
+        details[said.cases_title] = [line.text for line in said.cases]
     if said.reasons:
-        details["Why we think that it is a complaint"] = list(said.reasons)
+        details[said.reasons_title] = list(said.reasons)
     if said.caveats:
-        details["Note"] = list(said.caveats)
+        details[said.note_title] = list(said.caveats)
     details["More"] = said.footer
     details["stage"] = alert.stage.value
     details["key"] = inert(alert.key, WORDS_LENGTH_MAX)
@@ -266,13 +267,16 @@ class PagerDutyChannel:
         about = replace(alert, subject=subject)
         do = action(about, told_before=previous is not None)
         if do is not None:
-            self._enqueue(build_request(about, render(about, self._surroundings.zone), do), time_limit)
+            self._enqueue(
+                build_request(about, self._surroundings.render(about), do),
+                time_limit,
+            )
         return Receipt(self._surroundings.clock(), {"subject": subject, "dedup_key": dedup_key(about)})
 
     def preview(self, alert: Alert) -> Preview:
         """The request without its key, as for what is told first; an empty one where nothing is asked."""
         do = action(alert, told_before=False)
-        body = build_request(alert, render(alert, self._surroundings.zone), do) if do is not None else {}
+        body = build_request(alert, self._surroundings.render(alert), do) if do is not None else {}
         return Preview("json", json.dumps(body, indent=2, ensure_ascii=False))
 
     def check(self, time_limit: float) -> str:

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
-from functools import cached_property
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,7 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from alerts.contract import ChannelSurroundings, Preview, Receipt
-from alerts.render import WORST_TITLE, Rendered, calls, render
+from alerts.render import Rendered, calls
 from rules.alert import Addressee, Alert, Reach, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.exchange import Bounds, bounded, connect, reason, tls_context
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     import socket
     from datetime import datetime
 
-    from jinja2 import Template
 
 SUBJECT_LENGTH_MAX = 150
 SAID_LENGTH_MAX = 160
@@ -224,10 +222,6 @@ class SmtpChannel:
             zone = recipient.time_zone or surroundings.zone.key
             self._readers.setdefault(zone, []).append(_address(recipient.address))
 
-    @cached_property
-    def _template(self) -> Template:
-        return _load_template()
-
     @property
     def recipient(self) -> str:
         first = _address(self._settings.recipients[0].address)
@@ -271,7 +265,8 @@ class SmtpChannel:
 
     def preview(self, alert: Alert) -> Preview:
         """The mail's HTML, to be opened in a browser."""
-        return Preview("html", _html(self._template, alert, render(alert, self._surroundings.zone)))
+        said = self._surroundings.render(alert)
+        return Preview("html", self._html(alert, said))
 
     def check(self, time_limit: float) -> str:
         """Connect, protect and log in, as if there were something to send."""
@@ -436,7 +431,7 @@ class SmtpChannel:
     def _compose(self, alert: Alert, zone: str, to: Sequence[str], previous: Receipt | None) -> _Mail:
         """The mail for who reads that clock. The same alert always has the same Message-ID there, so that a
         server which looks sees that a double is one."""
-        said = render(alert, ZoneInfo(zone))
+        said = self._surroundings.words.render(alert, ZoneInfo(zone))
         domain = _address(self._settings.sender).rpartition("@")[2]
         # The team's own zone has no name in it: so it was before there were others.
         mark = "" if zone == self._surroundings.zone.key else f" {zone}"
@@ -471,30 +466,13 @@ class SmtpChannel:
         message["X-Response-Monitor-Key"] = _header(alert.key)
         message["X-Response-Monitor-Stage"] = alert.stage.value
         message.set_content(f"{said.mark} {said.text}\n", cte="quoted-printable")
-        message.add_alternative(_html(self._template, alert, said), subtype="html", cte="quoted-printable")
+        message.add_alternative(self._html(alert, said), subtype="html", cte="quoted-printable")
         remote = {f"message_id{mark}": message_id, f"references{mark}": references, f"title{mark}": title}
         return _Mail(tuple(to), message.as_bytes(policy=SMTP), remote)
 
-
-def _load_template() -> Template:
-    """The template of the mails' HTML, compiled: that takes longer than all the rest of a mail."""
-    from importlib.resources import files
-
-    from jinja2 import Environment, StrictUndefined
-
-    source = files("alerts").joinpath("templates/email.html.j2").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(source)
-
-
-def _html(template: Template, alert: Alert, said: Rendered) -> str:
-    """The mail's HTML; the template escapes everything that it is given."""
-    # A storm that is over is good news, whichever stage says so.
-    over = alert.storm is not None and alert.storm.over_at is not None
-    stage = Stage.CLEARED if over else alert.stage
-    return template.render(said=said, stage=stage.value, worst_title=WORST_TITLE, preheader=_preheader(said))
+    def _html(self, alert: Alert, said: Rendered) -> str:
+        """The mail's HTML; the template escapes everything that it is given."""
+        return self._surroundings.words.html(alert, said, _preheader(said))
 
 
 def _preheader(said: Rendered) -> str:

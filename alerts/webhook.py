@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.contract import ChannelSurroundings, Preview, Receipt
-from alerts.render import Rendered, calls, render
+from alerts.render import Rendered, calls
 from rules.alert import Alert
 from wire.errors import NotAllowed, Refused, RetryAt
 from wire.exchange import origin
@@ -174,7 +174,7 @@ class WebhookChannel:
         """
         url, keys = self._url(), self._keys()
         subject = alert.subject if previous is None else previous.remote.get("subject", alert.subject)
-        content = build_body(replace(alert, subject=subject), render(alert, self._surroundings.zone))
+        content = build_body(replace(alert, subject=subject), self._surroundings.render(alert))
         body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         message_id, timestamp = webhook_id(alert.key), int(self._surroundings.clock().timestamp())
         headers = {
@@ -189,7 +189,7 @@ class WebhookChannel:
 
     def preview(self, alert: Alert) -> Preview:
         """The body as it is posted, on many lines for people."""
-        body = build_body(alert, render(alert, self._surroundings.zone))
+        body = build_body(alert, self._surroundings.render(alert))
         return Preview("json", json.dumps(body, indent=2, ensure_ascii=False))
 
     def check(self, time_limit: float) -> str:

@@ -231,6 +231,9 @@ def preview(
         Path | None,
         typer.Option(help="a file: as the channel sends it (HTML, Block Kit …), or the text for *.txt"),
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="as the channel sends it, such as Slack's Block Kit, and no file")
+    ] = False,
     config: ConfigOption = None,
     pretended_time: ClockOption = None,
 ) -> None:
@@ -238,7 +241,7 @@ def preview(
     from zoneinfo import ZoneInfo
 
     from alerts.contract import Previewing
-    from alerts.render import render
+    from monitor.daemon import build_templates
 
     if (case is None) != example:
         fail("give either --case or --example", USAGE)
@@ -249,14 +252,16 @@ def preview(
         _known_channel(opened, channel)
         with _case(opened, case, answered=over) as (reader, row):
             alert = _alert(opened, reader, row, channel, stage)
-        text = render(alert, ZoneInfo(opened.config.monitor.time_zone)).text
-        if out is None:
-            print_line("\n".join(inert(line, 4000) for line in text.split("\n")))
-            return
+        words = build_templates(opened.config).words(channel, opened.config.channels[channel].type)
+        text = words.render(alert, ZoneInfo(opened.config.monitor.time_zone)).text
         made, kind = text + "\n", "text"
-        if out.suffix != ".txt" and isinstance(channels[channel], Previewing):
+        as_sent = raw if out is None else out.suffix != ".txt"
+        if as_sent and isinstance(channels[channel], Previewing):
             shown = channels[channel].preview(alert)
             made, kind = shown.text, shown.kind
+        if out is None:
+            print_line(made.rstrip("\n"))
+            return
         out.write_text(made, "utf-8", "replace")
         os.chmod(out, 0o600)
         print_line(f"{kind} written to {out}")
@@ -277,3 +282,36 @@ def _alert(opened: Opened, reader: Any, row: Any, channel: str, stage: str) -> A
     facts = facts_for(reader, policy, row, owed, channel, at)
     key = alert_key(row.case.id, owed, channel, "preview")
     return Alert(key, row.case.id, owed.stage, at, owed.repeat, case=facts, step=owed.step)
+
+
+@alerts_app.command()
+def templates(
+    name: Annotated[
+        str | None, typer.Argument(help="a template to print, such as case.j2", metavar="NAME")
+    ] = None,
+    channel: Annotated[str | None, typer.Option(help="as this channel has it; default: built-in")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Which templates alerts are made of; with a NAME, its text, to begin one of your own with."""
+    from rich.table import Table
+
+    from alerts.words import NAMES
+    from monitor.daemon import build_templates
+
+    if name is not None and name not in NAMES:
+        fail(f"unknown template {inert(name, 60)!r}; known are {', '.join(NAMES)}", USAGE)
+    with open_config(config, None) as opened:
+        _known_channel(opened, channel)
+        try:
+            made = build_templates(opened.config)
+        except ValueError as error:
+            fail(str(error))
+        layers = {each: (each, settings.type) for each, settings in opened.config.channels.items()}
+        if name is not None:
+            print_line(made.source(name, layers[channel] if channel is not None else None))
+            return
+        table = Table("Template", *(layers if channel is None else [channel]), title="Templates")
+        for each in NAMES:
+            found = [made.find(each, layers[column.header]) or "built-in" for column in table.columns[1:]]
+            table.add_row(each, *found)
+        Console().print(table)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,10 +18,12 @@ from typing import Annotated, Any, Literal
 import re2
 from pydantic import (
     AfterValidator,
+    BaseModel,
     Field,
     model_validator,
 )
 
+from alerts.language import check_language
 from monitor.calendars import check_zone
 from monitor.matching import ALWAYS, MatchConfig, Model, Name, Phrase
 from monitor.who import PersonConfig, RouteConfig
@@ -111,6 +113,12 @@ class MonitorConfig(Model):
     )
     time_zone: Annotated[str, AfterValidator(check_zone)] = Field(
         default="UTC", description="The team's time zone, for times in alerts."
+    )
+    language: Annotated[str, AfterValidator(check_language)] = Field(
+        default="en",
+        max_length=35,
+        description='How dates, times, waits and numbers are written in alerts: "en" (24-hour clock), or '
+        'another language\'s way, such as "en-US", "de" or "pt-BR".',
     )
     look_back: PositiveDuration = Field(
         default=timedelta(days=7),
@@ -417,6 +425,11 @@ class AlertsConfig(Model):
     credentials_warning: PositiveDuration = Field(
         default=timedelta(days=14), description="How long before it lapses a credential is told about."
     )
+    templates: Path | None = Field(
+        default=None,
+        examples=["templates"],
+        description="A folder with templates of your own, beside this file; docs/templates.md says more.",
+    )
     fallback: list[str] = Field(
         default=[],
         examples=[["ops-mail"]],
@@ -549,3 +562,18 @@ class Config:
     def accounts(self) -> tuple[AccountConfig, ...]:
         """Every account of every brand."""
         return self.all_accounts
+
+
+def plain(value: Any) -> Any:
+    """A setting, or a table of them, as JSON takes it."""
+    if isinstance(value, BaseModel):
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    return value

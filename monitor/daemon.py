@@ -27,6 +27,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 import alerts
 import connectors
 from alerts.contract import CallbackAnswer, Channel, ChannelSurroundings, Listener, Listening
+from alerts.words import Templates
 from connectors.contract import Connector, Surroundings
 from monitor.act import mute_by_config, rebuild
 from monitor.clock import Clock
@@ -113,12 +114,26 @@ def build_channels(config: Config, clock: Clock) -> dict[str, Channel]:
     """Every channel of a config by its name; raises as `build_edges` does."""
     options = http_options(config)
     zone = ZoneInfo(config.monitor.time_zone)
+    templates = build_templates(config)
     return {
         name: alerts.load(channel.type).build(
-            channel.settings, ChannelSurroundings(name=name, zone=zone, http=options, clock=clock.now)
+            channel.settings,
+            ChannelSurroundings(
+                name=name,
+                zone=zone,
+                http=options,
+                clock=clock.now,
+                words=templates.words(name, channel.type),
+            ),
         )
         for name, channel in config.channels.items()
     }
+
+
+def build_templates(config: Config) -> Templates:
+    """The words of alerts, with the team's own; raises BadTemplate."""
+    layers = {*config.channels, *(channel.type for channel in config.channels.values())}
+    return Templates(config.alerts.templates, config.monitor.language, sorted(layers))
 
 
 def build_policy(config: Config, edges: Edges) -> Policy:

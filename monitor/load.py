@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
-from enum import Enum
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -37,6 +36,7 @@ from monitor.config import (
     StormsConfig,
     TargetConfig,
     WebConfig,
+    plain,
 )
 from monitor.matching import ALWAYS, MatchConfig
 from monitor.places import KeyPath, key_lines, say_key
@@ -58,7 +58,6 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "privacy": PrivacyConfig,
 }
 _TOP = (*_SECTIONS, "brands", "calendars", "targets", "escalations", "routes", "people", "channels")
-_TELLING = ("fallback", "people_", "muted_")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _NAMED = re.compile(r"(?P<name>[a-z_0-9]+)(?:\[(?P<number>\d+)\])?: (?P<rest>.+)", re.DOTALL)
@@ -145,6 +144,7 @@ class _Loading:
                 self._blame((key,), _unknown(key, _TOP))
         sections = {n: self._validate(model, self._raw.get(n, {}), (n,)) for n, model in _SECTIONS.items()}
         sections["http"] = self._with_ca_file(sections["http"])
+        sections["alerts"] = self._with_templates(sections["alerts"])
         brands, accounts = self._brands()
         calendars = self._calendars("UTC" if sections["monitor"] is None else sections["monitor"].time_zone)
         targets = self._targets(brands, calendars)
@@ -215,6 +215,15 @@ class _Loading:
         if not path.is_file():
             self._blame(("http", "ca_file"), "there is no such file; expected certificates in PEM")
         return http.model_copy(update={"ca_file": path})
+
+    def _with_templates(self, settings: Any) -> Any:
+        """The same with its templates' place worked out from the config's folder."""
+        if settings is None or settings.templates is None:
+            return settings
+        path = (self._path.parent / settings.templates).absolute()
+        if not path.is_dir():
+            self._blame(("alerts", "templates"), "there is no such folder; see docs/templates.md")
+        return settings.model_copy(update={"templates": path})
 
     def _tables(self, name: str) -> Iterator[tuple[str, dict[str, Any], KeyPath]]:
         """Each [name.NAME] of a section."""
@@ -560,6 +569,10 @@ def secret_values(config: Config) -> list[str]:
     return values
 
 
+_TELLING = ("fallback", "people_over", "muted_", "templates")
+"""Keys of [alerts] that begin so say to whom and in which words, and change no case."""
+
+
 def policy_json(config: Config) -> str:
     """The promises and meanings as canonical JSON, to be kept as a fact: the same config, the same text. No
     secret is in it, and nothing of who is told: that changes no case."""
@@ -573,20 +586,6 @@ def policy_json(config: Config) -> str:
         },
         sort_keys=True,
     )
-
-
-def plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    return value
 
 
 def load_packs() -> list[dict[str, Any]]:

@@ -93,6 +93,8 @@ def inert(text: str, length_max: int = 500) -> str:
     become U+FFFD, line ends become a visible mark, and what is longer than `length_max` characters ends
     with an ellipsis. It is not escaped for HTML, Slack or CSV: that is for those who write these.
     """
+    if len(text) <= length_max and text.isascii() and text.isprintable():
+        return text.strip()  # Most names and ids: nothing below would find anything in them.
     lines = (
         _INVISIBLE.sub("", line.replace("\t", " ")).strip() for line in _TERMINAL.sub("", text).splitlines()
     )

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from alerts.contract import Deed, WaitingLine
-from alerts.render import WORST_TITLE, Line, Rendered, awaits, calls, safe_link
+from alerts.render import Line, Rendered, awaits, calls, safe_link
 from alerts.slack.settings import ON_CALL, USER_ID
 from rules.alert import Addressee, Alert, Stage
 from wire.redact import inert
@@ -167,21 +167,21 @@ def _cut(text: str, length_max: int) -> str:
 def _rich_text(said: Rendered) -> list[dict[str, Any]]:
     """Everything below the header: lines in sections, the customer's words as a quote, reasons as a list."""
     head = [[*_label(label), _text(value)] for label, value in said.facts]
-    tail = [[*_label("Note"), _text(caveat)] for caveat in said.caveats]
-    if said.link is not None:
-        tail.append([{"type": "link", "url": said.link, "text": said.link_text}])
+    tail = [[*_label(said.note_title), _text(caveat)] for caveat in said.caveats]
+    links = [Line("", said.link, said.link_text), *said.more_links]
+    tail += [[{"type": "link", "url": each.link, "text": each.link_text}] for each in links if each.link]
     tail.append([{**_text(said.footer), "style": {"italic": True}}])
     elements: list[dict[str, Any]] = []
     if said.quote is not None:
-        elements.append(_section([*head, _label("They wrote")]))
+        elements.append(_section([*head, _label(said.quote_title)]))
         elements.append({"type": "rich_text_quote", "elements": [_text(said.quote)]})
         head = []
     if said.cases:
-        elements.append(_section([*head, _label(WORST_TITLE)]))
+        elements.append(_section([*head, _label(said.cases_title)]))
         elements.append(_list([_line(each) for each in said.cases]))
         head = []
     if said.reasons:
-        elements.append(_section([*head, _label("Why we think that it is a complaint")]))
+        elements.append(_section([*head, _label(said.reasons_title)]))
         elements.append(_list([[_text(reason)] for reason in said.reasons]))
         head = []
     return [*elements, _section([*head, *tail])]

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alerts.contract import ChannelSurroundings, Desk, Listener, Preview, Receipt
-from alerts.render import Rendered, render, story
+from alerts.render import Rendered
 from alerts.slack.api import PLAIN, Gone, SlackApi, reveal
 from alerts.slack.blocks import build_blocks, build_line, called, escape
 from alerts.slack.settings import USER_ID, Settings
@@ -57,7 +57,7 @@ class SlackChannel:
         Nothing can be half done: of what is new to people there is one request, after which nothing may fail;
         and changing what stands can be done again without harm.
         """
-        said = render(alert, self._surroundings.zone)
+        said = self._surroundings.render(alert)
         bounds = Bounds(time_limit, 0)
         if self._settings.webhook_url is not None:
             self._api.post_to_webhook(self._settings.webhook_url, self._message(alert, said), bounds)
@@ -79,7 +79,7 @@ class SlackChannel:
 
     def preview(self, alert: Alert) -> Preview:
         """Its Block Kit, which Slack's Block Kit Builder shows as people would see it."""
-        said = render(alert, self._surroundings.zone)
+        said = self._surroundings.render(alert)
         blocks = self._message(alert, said)["blocks"]
         return Preview("json", json.dumps({"blocks": blocks}, indent=2, ensure_ascii=False))
 
@@ -160,7 +160,7 @@ class SlackChannel:
         if not self._update_all(alert, said, remote, bounds):
             return self._post(alert, said, {}, bounds)
         line = {
-            **build_line(story(alert, self._surroundings.zone), called(alert, None)),
+            **build_line(said.story, called(alert, None)),
             **PLAIN,
             "metadata": _metadata(alert, f"{alert.key}~line"),
             "channel": remote["channel"],

@@ -15,6 +15,8 @@ import pytest
 
 import alerts
 from alerts.contract import Channel, ChannelSurroundings
+from alerts.render import Rendered
+from alerts.words import Templates
 from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
 from simulator.alertmanager_api import BEARER, Alertmanager, make_alertmanager_app
 from simulator.apprise_api import TOPIC, NoticeBoard, make_notice_app
@@ -36,6 +38,7 @@ from wire.http import HttpOptions
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
+WORDS = Templates().words()
 PASSWORD = "correct horse battery staple"
 HOOK = "T0HUSH/B0HUSH/hush-hush-hush"
 SECRETS = (
@@ -49,6 +52,11 @@ SECRETS = (
     BEARER,
 )
 LIMIT = 10.0
+
+
+def render(alert: Alert, zone: ZoneInfo) -> Rendered:
+    """An alert in the built-in words."""
+    return WORDS.render(alert, zone)
 
 
 def facts(**changes: Any) -> CaseFacts:

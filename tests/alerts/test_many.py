@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from alerts.contract import Receipt
-from alerts.render import HEADLINE_LENGTH_MAX, Rendered, render
+from alerts.render import HEADLINE_LENGTH_MAX, Rendered
 from rules.alert import Alert, Stage
 from tests.alerts.build import (
     BENCHES,
@@ -20,6 +20,7 @@ from tests.alerts.build import (
     NOON,
     Bench,
     alert,
+    render,
     spike_alert,
     storm_alert,
     storm_case,

@@ -15,11 +15,10 @@ from pydantic import ValidationError
 
 from alerts.contract import Channel, Receipt
 from alerts.pagerduty import Action, Settings, action, build_request, dedup_key, severity
-from alerts.render import render
 from rules.alert import Alert, Stage
 from simulator.faults import Fault, FaultKind
 from simulator.hooks_api import ROUTING_KEY, Incident, wrong_with
-from tests.alerts.build import BERLIN, LIMIT, NOON, Bench, alert, as_new, pagerduty_bench, storm_alert
+from tests.alerts.build import BERLIN, LIMIT, NOON, Bench, alert, as_new, pagerduty_bench, render, storm_alert
 from tests.contract.test_hostile_texts import NASTY, hostile_alerts
 from tests.wire.raw import answer, saying, serve
 from wire.errors import NotAllowed, Refused, RetryAt

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from alerts.render import HEADLINE_LENGTH_MAX, QUOTE_LENGTH_MAX, Rendered, awaits, render, story
+from alerts.render import HEADLINE_LENGTH_MAX, QUOTE_LENGTH_MAX, Rendered, awaits
 from rules.alert import Alert, Stage, Trouble
-from tests.alerts.build import BERLIN, NOON, alert
+from tests.alerts.build import BERLIN, NOON, alert, render
 
 
 def said(stage: Stage, minutes: float = 0, repeat: int = 0, **changes: Any) -> Rendered:
@@ -334,7 +334,7 @@ def test_what_people_did_is_said_first(changes: dict[str, Any], headline: str, l
     """One look tells who has it, or until when it rests; the story has the same words, with the time."""
     given = alert(Stage.MOVED, at=NOON + timedelta(minutes=13), **changes)
     assert render(given, BERLIN).headline == headline
-    assert story(given, BERLIN) == line
+    assert render(given, BERLIN).story == line
 
 
 def test_who_waits_is_who_something_can_be_done_for() -> None:
@@ -342,5 +342,3 @@ def test_who_waits_is_who_something_can_be_done_for() -> None:
     stages = {stage for stage in Stage if awaits(alert(stage))}
     assert stages == {Stage.WARNING, Stage.BREACH, Stage.ESCALATED, Stage.MOVED}
     assert not awaits(alert(Stage.MOVED, outcome="resolved by @ana"))
-    with pytest.raises(ValueError, match="about no case"):
-        story(alert(Stage.TROUBLE), BERLIN)

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 
 from alerts.contract import WaitingLine
-from alerts.render import render
 from alerts.slack.blocks import DEEDS, OPEN_ACTION, WAITING_MAX, build_blocks, build_list
 from rules.alert import Alert, Stage
 from simulator.slack_blocks import trouble_with
-from tests.alerts.build import BERLIN, NOON, alert, facts, strings
+from tests.alerts.build import BERLIN, NOON, alert, facts, render, strings
 from tests.contract.test_hostile_texts import hostile
 
 WAITING = [Stage.WARNING, Stage.BREACH, Stage.ESCALATED, Stage.MOVED]

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.contract import Asked, Press
-from alerts.render import render
 from alerts.slack.api import may_answer, may_connect
 from alerts.slack.blocks import build_blocks
 from alerts.slack.payloads import (
@@ -24,7 +23,7 @@ from alerts.slack.payloads import (
 from monitor.web.app import CALLBACK_BYTES_MAX
 from rules.alert import Stage
 from simulator.slack_people import ANA, callback_body, press_payload, sign
-from tests.alerts.build import BERLIN, NOON, alert
+from tests.alerts.build import BERLIN, NOON, alert, render
 from wire.errors import Malformed
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"

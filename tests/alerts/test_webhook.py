@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from alerts.render import render
 from alerts.webhook import TEXT_LENGTH_MAX, Settings, build_body, signature, webhook_id
 from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
 from simulator.faults import Fault, FaultKind
@@ -33,6 +32,7 @@ from tests.alerts.build import (
     as_new,
     build_channel,
     hook_bench,
+    render,
     storm_alert,
     storm_case,
 )

@@ -52,6 +52,7 @@ def hostile_alerts(draw: st.DrawFn) -> Alert:
         trouble = Trouble(draw(hostile), draw(hostile), NOON, 1, draw(hostile))
         return Alert("t/0a", "t", Stage.TROUBLE, NOON, trouble=trouble)
     words = {name: draw(hostile) for name in ("customer", "text", "assignee", "acknowledged_by", "account")}
+    words["acknowledged_by"] += "!"  # Who took a case has a name; a case that nobody took may be no news.
     over = stage in (Stage.CLEARED, Stage.CORRECTED)
     case = facts(
         **words,

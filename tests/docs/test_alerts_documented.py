@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 import alerts
-from alerts.render import render
 from alerts.slack.blocks import DEEDS
 from alerts.slack.payloads import COMMAND
 from alerts.webhook import build_body, signature
@@ -25,7 +24,7 @@ from rules.meaning.contract import Priority
 from rules.message import Kind
 from rules.routes import News, Route, Row, find_routes
 from simulator.world import Clock
-from tests.alerts.build import BERLIN, NOON, alert, storm_alert, storm_case
+from tests.alerts.build import BERLIN, NOON, alert, render, storm_alert, storm_case
 from tests.docs.settings_tables import TABLE, with_tables
 
 DOCS = Path(__file__).parents[2] / "docs" / "alerts.md"

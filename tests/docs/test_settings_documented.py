@@ -99,6 +99,7 @@ def test_every_example_in_the_template_is_valid(tmp_path: Path) -> None:
     exclude each other are complained of."""
     path = tmp_path / "monitor.toml"
     (tmp_path / "own-ca.pem").touch()
+    (tmp_path / "templates").mkdir()
     text = everything_on().replace("/etc/response-monitor/own-ca.pem", "own-ca.pem")
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigError) as caught:

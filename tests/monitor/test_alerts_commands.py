@@ -268,6 +268,34 @@ def test_preview_shows_how_it_reads_and_sends_nothing(home: House, tmp_path: Pat
     assert "@ana" in plain.read_text("utf-8") and "<html" not in plain.read_text("utf-8")
 
 
+def test_a_teams_own_templates_are_shown_and_used(home: House, tmp_path: Path) -> None:
+    """Whose words each channel has, the built-in ones to begin with, and what they make, as Slack gets it."""
+
+    def templates(*words: str) -> Result:
+        """The command, which asks no clock."""
+        env = {"COLUMNS": "300"}
+        return CliRunner(env=env).invoke(app, ["alerts", "templates", *words, "-c", str(home.path)])
+
+    built_in = templates("case.j2").stdout
+    assert built_in.startswith("{#") and "{% block headline %}" in built_in
+    path = tmp_path / "templates" / "care" / "case.j2"
+    path.parent.mkdir(parents=True)
+    path.write_text('{% extends "builtin/case.j2" %}{% block footer %}Call 110{% endblock %}', "utf-8")
+    config = home.path.read_text("utf-8")
+    home.path.write_text(config.replace("[alerts]\n", '[alerts]\ntemplates = "templates"\n'), "utf-8")
+    listed = templates().stdout
+    assert "care/case.j2" in listed and "built-in" in listed
+    assert "Call 110" in templates("case.j2", "--channel", "care").stdout
+    assert "Call 110" in run("preview", "care", "--example", config=home.path).stdout
+    blocks = json.loads(run("preview", "care", "--example", "--raw", config=home.path).stdout)["blocks"]
+    assert "Call 110" in json.dumps(blocks)
+    assert "Call 110" not in run("preview", "mail", "--example", config=home.path).stdout
+    path.write_text("{{", "utf-8")
+    wrong = run("preview", "care", "--example", config=home.path)
+    assert wrong.exit_code != 0 and "template care/case.j2, line 1: " in wrong.output
+    assert templates("kase.j2").exit_code == 2
+
+
 def test_preview_says_what_cannot_be_shown(home: House) -> None:
     """A stage that the case does not have, a word that is none, a channel that is none."""
     cleared = run("preview", "care", "--case", "1", "--stage", "cleared", config=home.path)

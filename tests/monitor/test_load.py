@@ -361,6 +361,16 @@ def test_each_pattern_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert said.startswith("monitor.toml:20: rules.patterns[1]: expected each name once")
 
 
+def test_templates_are_found_beside_the_config_or_refused(tmp_path: Path) -> None:
+    """Wherever the daemon runs, a relative path means the same folder; and a language is one."""
+    (tmp_path / "words").mkdir()
+    assert load(tmp_path, SMALL + '[alerts]\ntemplates = "words"\n').alerts.templates == tmp_path / "words"
+    (said,) = problems(tmp_path, SMALL + '[alerts]\ntemplates = "other"\n')
+    assert said.startswith("monitor.toml:16: alerts.templates: there is no such folder")
+    (said,) = problems(tmp_path, SMALL + '[monitor]\nlanguage = "klingon"\n')
+    assert 'monitor.language: expected a language such as "en", "en-US", "de"' in said
+
+
 def test_a_ca_file_is_found_beside_the_config_or_refused(tmp_path: Path) -> None:
     """It does not matter from which folder the daemon is started."""
     (tmp_path / "own.pem").write_text("", "utf-8")
