@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.render import Rendered
 from alerts.words import Templates, Words
-from rules.alert import Alert
+from rules.alert import Addressee, Alert, Reach
 from wire.http import HttpOptions
 
 
@@ -69,6 +69,16 @@ class Previewing(Protocol):
     """What a channel may offer beside its contract: the alert as its medium takes it, and nothing is sent."""
 
     def preview(self, alert: Alert) -> Preview: ...
+
+
+@runtime_checkable
+class Personal(Protocol):
+    """A channel that can tell one person by name, too. It is given alerts with an `addressee`, whom alone it
+    then calls, or writes to at their own address."""
+
+    def reach(self, person: Addressee) -> Reach | None:
+        """How it reaches that person; None: it cannot. Nothing is asked of the remote."""
+        ...
 
 
 class Channel(Protocol):

@@ -111,10 +111,12 @@ def _guarded(value: object, guard: Callable[[str], str], guard_link: Callable[[s
 
 
 def calls(alert: Alert) -> bool:
-    """Whether people are to be called, not only told: for a broken promise, an escalation, and once for a
-    storm."""
+    """Whether people are to be called, not only told: for a broken promise, an escalation, what somebody is
+    given, and once for a storm."""
     if alert.storm is not None:
         return alert.stage is Stage.STORM and alert.repeat == 0 and alert.storm.over_at is None
+    if alert.stage is Stage.MOVED:
+        return alert.addressee is not None
     return alert.stage in (Stage.BREACH, Stage.ESCALATED)
 
 

@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from alerts.contract import ChannelSurroundings, Preview, Receipt
 from alerts.render import Rendered, calls
-from rules.alert import Alert, Stage
+from rules.alert import Addressee, Alert, Reach, Stage
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
 from wire.exchange import Bounds, bounded, connect, reason, tls_context
 from wire.redact import Redactor, inert
@@ -239,7 +239,8 @@ class SmtpChannel:
         alert is sent again with it; whom it refuses (5xx) is named as left out. It raises only if nobody was
         reached.
         """
-        mails = [self._compose(alert, zone, previous) for zone in self._readers]
+        readers = self._readers if alert.addressee is None else self._alone(alert.addressee)
+        mails = [self._compose(alert, zone, to, previous) for zone, to in readers.items()]
         remote = {name: value for mail in mails for name, value in mail.remote.items()}
         reach = _Reach()
         own = next(iter(mails[0].remote))
@@ -254,6 +255,13 @@ class SmtpChannel:
             reach.fail([address for mail in mails for address in reach.left(mail)], error)
         reach.raise_if_nobody()
         return reach.receipt(self._surroundings.clock(), remote)
+
+    def reach(self, person: Addressee) -> Reach | None:
+        """At their own address, as it stands among the recipients if they read what all do."""
+        if person.email is None:
+            return None
+        mine = [a for readers in self._readers.values() for a in readers if a.lower() == person.email.lower()]
+        return Reach(mine[0] if mine else person.email, hears_all=bool(mine))
 
     def preview(self, alert: Alert) -> Preview:
         """The mail's HTML, to be opened in a browser."""
@@ -412,7 +420,15 @@ class SmtpChannel:
         except SecretMissing as error:
             raise NotAllowed(str(error)) from None
 
-    def _compose(self, alert: Alert, zone: str, previous: Receipt | None) -> _Mail:
+    def _alone(self, person: Addressee) -> Mapping[str, Sequence[str]]:
+        """One person as the only reader, by the clock that they read where they are among the recipients."""
+        own = self.reach(person)
+        if own is None:
+            raise Refused(f"no address of {person.name} is known")
+        zones = [zone for zone, readers in self._readers.items() if own.recipient in readers]
+        return {zones[0] if zones else self._surroundings.zone.key: [own.recipient]}
+
+    def _compose(self, alert: Alert, zone: str, to: Sequence[str], previous: Receipt | None) -> _Mail:
         """The mail for who reads that clock. The same alert always has the same Message-ID there, so that a
         server which looks sees that a double is one."""
         said = self._surroundings.words.render(alert, ZoneInfo(zone))
@@ -436,7 +452,8 @@ class SmtpChannel:
         message = EmailMessage(policy=SMTP)
         message["Subject"] = subject
         message["From"] = self._settings.sender
-        message["To"] = ", ".join(recipient.address for recipient in self._settings.recipients)
+        everybody = ", ".join(recipient.address for recipient in self._settings.recipients)
+        message["To"] = everybody if alert.addressee is None else ", ".join(to)
         message["Date"] = format_datetime(alert.at.astimezone(ZoneInfo(zone)))
         message["Message-ID"] = message_id
         message["In-Reply-To"] = parent
@@ -451,7 +468,7 @@ class SmtpChannel:
         message.set_content(f"{said.mark} {said.text}\n", cte="quoted-printable")
         message.add_alternative(self._html(alert, said), subtype="html", cte="quoted-printable")
         remote = {f"message_id{mark}": message_id, f"references{mark}": references, f"title{mark}": title}
-        return _Mail(tuple(self._readers[zone]), message.as_bytes(policy=SMTP), remote)
+        return _Mail(tuple(to), message.as_bytes(policy=SMTP), remote)
 
     def _html(self, alert: Alert, said: Rendered) -> str:
         """The mail's HTML; the template escapes everything that it is given."""

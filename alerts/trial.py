@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
+from rules.alert import Addressee, Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
 
 _NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
@@ -35,7 +35,11 @@ def invented_alerts() -> Iterator[Alert]:
                     for moved in _MOVES if stage is Stage.MOVED else (None,):
                         case = _full_case(clock, moved) if full else _bare_case(clock, moved)
                         step = "the lead" if full else None
-                        yield Alert("trial", "acme/x/1", stage, _NOW, repeat, case=case, step=step)
+                        whose = Addressee("ana", handed_by="bo" if full else None)
+                        for one in (None, whose) if moved == "assign" else (None,):
+                            yield Alert(
+                                "trial", "acme/x/1", stage, _NOW, repeat, case, step=step, addressee=one
+                            )
     for storm in (_full_storm(), _bare_storm()):
         yield Alert("trial", "storm", Stage.STORM, _NOW, storm=storm)
     for usual in (0.0, 2.5):

@@ -37,8 +37,8 @@ WORDS_LENGTH_MAX = 500
 TEXT_LENGTH_MAX = 4000
 TEXT_LINES_MAX = 200
 LIST_LENGTH_MAX = 20
-_OURS = frozenset({"calls"})
-"""Facts that stay with us: the ids of colleagues in another service."""
+_OURS = frozenset({"calls", "addressee"})
+"""Facts that stay with us: the ids and addresses of colleagues, for channels that can call them."""
 
 SECRETS_MAX = 5
 SECRET_BYTES = (24, 64)

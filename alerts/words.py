@@ -87,8 +87,8 @@ _LENGTHS = {
 }
 """So long may a text of the facts be; any other is a name."""
 
-_LEFT_OUT = frozenset({"text", "calls"})
-"""Facts that templates are given otherwise (`quote`), or not: whom to call is not for words."""
+_LEFT_OUT = frozenset({"text", "calls", "slack", "email"})
+"""Facts that templates are given otherwise (`quote`), or not: how to call somebody is not for words."""
 
 _AS_THEY_ARE = frozenset({"url", "stage"})
 """Links are made safe by `link`, and stages are compared."""

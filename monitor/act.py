@@ -3,15 +3,20 @@ buttons) all enter here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from monitor.folding import fold_again
+from monitor.muting import AUTHOR, BY_CONFIG, PHRASE, is_same
 from monitor.policy import Policy
 from monitor.store.cases import Mute, Row
 from monitor.store.codec import verdict_to_json
 from monitor.store.store import Reader, Store
 from rules.case import Action, Case, Place
+
+
+class NotOurs(Exception):
+    """It is not for an operator to change: says what to do."""
 
 
 class NoSuchCase(Exception):
@@ -62,6 +67,37 @@ def mute(store: Store, mute: Mute, now: datetime) -> None:
     with store.transaction("act"):
         store.cases.mute(mute)
         store.cases.look_at_waiting(now)
+
+
+def unmute(store: Store, mute: Mute, now: datetime) -> int:
+    """End what mutes this author or phrase (of this brand), and look at who waits again. Returns how many
+    mutes ended. Raises NotOurs where the config mutes it."""
+    with store.transaction("act"):
+        mine = [m for m in store.cases.mutes(now) if is_same(m, mute)]
+        if any(m.who == BY_CONFIG for m in mine):
+            raise NotOurs("the config mutes it: take it out of [alerts] there, and reload")
+        for one in mine:
+            store.cases.unmute(one, now)
+        if mine:
+            store.cases.look_at_waiting(now)
+    return len(mine)
+
+
+def mute_by_config(store: Store, authors: Sequence[str], phrases: Sequence[str], now: datetime) -> None:
+    """Have muted what the config mutes, and nothing more that it once did. Who waits is looked at again where
+    that has changed anything."""
+    words = [(AUTHOR, word) for word in authors] + [(PHRASE, word) for word in phrases]
+    wanted = [Mute("", what, word, None, BY_CONFIG, now) for what, word in words]
+    with store.transaction("act"):
+        held = [m for m in store.cases.mutes(now) if m.who == BY_CONFIG]
+        over = [m for m in held if not any(is_same(m, w) for w in wanted)]
+        new = [w for w in wanted if not any(is_same(m, w) for m in held)]
+        for one in over:
+            store.cases.unmute(one, now)
+        for one in new:
+            store.cases.mute(one)
+        if over or new:
+            store.cases.look_at_waiting(now)
 
 
 def rebuild(

@@ -44,7 +44,7 @@ ExampleOption = Annotated[bool, typer.Option("--example", help="an invented publ
 def _open(config: Path | None, pretended: str | None) -> Iterator[tuple[Opened, dict[str, Any]]]:
     """The config with its channels, by which routes know whom they reach. Nothing is sent."""
     from monitor.daemon import build_channels
-    from monitor.policy import make_routes
+    from monitor.policy import find_reaches, make_routes
     from wire.errors import EdgeError
     from wire.secret import SecretMissing
 
@@ -54,7 +54,11 @@ def _open(config: Path | None, pretended: str | None) -> Iterator[tuple[Opened, 
         except (EdgeError, SecretMissing, ValueError) as error:
             fail(str(error))
         recipients = {name: channel.recipient for name, channel in channels.items()}
-        opened.policy = replace(opened.policy, routes=make_routes(opened.config, recipients))
+        opened.policy = replace(
+            opened.policy,
+            routes=make_routes(opened.config, recipients),
+            reaches=find_reaches(opened.policy.people, channels),
+        )
         try:
             yield opened, channels
         finally:

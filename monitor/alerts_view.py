@@ -13,19 +13,20 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from monitor.muting import Mutes, why_muted
 from monitor.policy import Policy
 from monitor.saying import opens_at
 from monitor.store.cases import Row as CaseRow
 from monitor.store.outbox import Row, State
 from monitor.store.store import Reader
 from monitor.telling import calls_of
-from monitor.watch import muted_by
 from rules.alert import Stage
 from rules.case import Case, Clock
 from rules.decisions import Owed, running_clocks, stages_of
 from rules.escalation import find_step
 from rules.message_json import say_time
 from rules.routes import Answer, Heard, News, news_of
+from rules.team import find_person
 from wire.redact import inert
 
 STATES = {
@@ -86,7 +87,7 @@ def _notes(reader: Reader, policy: Policy, row: CaseRow, waits: bool, now: datet
         notes.append('alerts.mode is "shadow": all of it is written down, and nothing is sent')
     if case.quiet:
         notes.append("it began before the first run: the past is quiet")
-    muted = muted_by(reader, row, reader.cases.mutes(now))
+    muted = why_muted(Mutes(reader.cases.mutes(now)).of(reader, row))
     if muted is not None:
         notes.append(f"muted: {muted}")
     if case.snoozed_until is not None and now < case.snoozed_until:
@@ -109,8 +110,15 @@ def _route_stage(policy: Policy, case: Case, clock: Clock, owed: Owed) -> dict[s
         answer = Answer(heard, (f"the step {owed.step!r} names its channels",))
     else:
         answer = policy.find_routes(news_of(case, owed.stage, clock))
+    owner = find_person(policy.people, case.assignee) if owed.stage is Stage.BREACH else None
+    own = None if owner is None else policy.own_route(case, clock, owner.name, late=True)
+    if own is not None:
+        answer = replace(answer, heard=(*answer.heard, Heard(own)))
     told = _told(policy, answer, owed.moment)
     for one in told["told"]:
+        if own is not None and (one["channel"], one["recipient"]) == (own.channel, own.recipient):
+            one |= {"calls": [], "notes": [f"for {case.assignee} alone, whose it is"]}
+            continue
         calls, notes = calls_of(policy, one["channel"], owed, case.assignee, owed.moment)
         if owed.stage in (Stage.BREACH, Stage.ESCALATED):
             one |= {"calls": list(calls), "notes": list(notes)}
@@ -210,6 +218,7 @@ def outbox_row(reader: Reader, row: Row) -> dict[str, Any]:
         "clock": row.owed.clock.value if row.about is not None else None,
         "reached_at": say_time(row.owed.moment),
         "due_at": say_time(row.due_at),
+        "for_person": row.owed.to,
         "by_routes": list(row.body.get("routes", ())),
         "as_fallback": bool(row.body.get("fallback")),
         "instead_of": row.body.get("instead_of"),

@@ -325,6 +325,37 @@ def mute(
 
 
 @app.command()
+def unmute(
+    author: Annotated[str | None, typer.Option(help="a handle or an id")] = None,
+    phrase: Annotated[str | None, typer.Option(help="words of a campaign")] = None,
+    brand: Annotated[str, typer.Option(help="of which brand, as it was muted; default: all")] = "",
+    by: WhoOption = "somebody",
+    config: ConfigOption = None,
+    pretended_time: ClockOption = None,
+) -> None:
+    """Alert people about an author or a phrase again; `status` shows what is muted."""
+    from monitor.act import NotOurs
+    from monitor.act import unmute as end_mute
+    from monitor.store.cases import Mute
+    from monitor.store.store import open_store
+
+    if (author is None) == (phrase is None):
+        _fail("give either --author or --phrase", USAGE)
+    with _open(config, pretended_time) as opened:
+        what, word = ("author", author or "") if author is not None else ("phrase", phrase or "")
+        store = open_store(opened.store_path)
+        try:
+            ended = end_mute(store, Mute(brand, what, word, None, by, opened.now), opened.now)
+        except NotOurs as error:
+            _fail(str(error))
+        finally:
+            store.close()
+        if not ended:
+            _fail(f"no such {what} is muted: {inert(word)!r}; `response-monitor status` shows what is")
+        print_line(f"{what} {inert(word)} is muted no more")
+
+
+@app.command()
 def rebuild(
     config: ConfigOption = None,
     rejudge: Annotated[bool, typer.Option(help="judge every message anew with today's rules first")] = False,

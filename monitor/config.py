@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import re2
 from pydantic import (
     AfterValidator,
+    BaseModel,
     Field,
     model_validator,
 )
@@ -221,6 +222,10 @@ class RulesConfig(Model):
                 raise ValueError(f"patterns[{number}]: expected each name once, and {name!r} stands above")
         make_matcher(patterns)  # Together they may be too large.
         return self
+
+
+MUTED_MAX = 1000
+"""More authors or phrases are not muted in the config."""
 
 
 class BrandConfig(Model):
@@ -434,6 +439,24 @@ class AlertsConfig(Model):
         default=timedelta(minutes=10),
         description="How long an alert is tried over its channels before the fallback is told.",
     )
+    muted_authors: list[Phrase] = Field(
+        default=[],
+        max_length=MUTED_MAX,
+        examples=[["@spammer"]],
+        description="Handles or ids of customers about whom nobody is alerted; their waits are measured.",
+    )
+    muted_phrases: list[Phrase] = Field(
+        default=[],
+        max_length=MUTED_MAX,
+        examples=[["boycott acme"]],
+        description="Words of campaigns: nobody is alerted about a message that holds them, in any case.",
+    )
+    people_over: str | None = Field(
+        default=None,
+        examples=["care-mail"],
+        description="The email channel that tells somebody of [[people]] what is theirs, where no channel of "
+        "the case's routes calls or mails them; default: none.",
+    )
 
 
 class PrivacyConfig(Model):
@@ -539,3 +562,18 @@ class Config:
     def accounts(self) -> tuple[AccountConfig, ...]:
         """Every account of every brand."""
         return self.all_accounts
+
+
+def plain(value: Any) -> Any:
+    """A setting, or a table of them, as JSON takes it."""
+    if isinstance(value, BaseModel):
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    return value

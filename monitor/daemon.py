@@ -29,7 +29,7 @@ import connectors
 from alerts.contract import CallbackAnswer, Channel, ChannelSurroundings, Listener, Listening
 from alerts.words import Templates
 from connectors.contract import Connector, Surroundings
-from monitor.act import rebuild
+from monitor.act import mute_by_config, rebuild
 from monitor.clock import Clock
 from monitor.config import Config
 from monitor.core import LOOK_EVERY_SECONDS, Core
@@ -38,7 +38,7 @@ from monitor.folding import fold_again
 from monitor.load import ConfigError, check_secrets, load_config, load_packs, policy_json
 from monitor.metrics import ProcessMetrics, StoreCollector
 from monitor.notify import notify, watchdog_seconds
-from monitor.policy import Policy, make_policy
+from monitor.policy import Policy, find_reaches, make_policy
 from monitor.poll import Polled
 from monitor.store.database import StoreError, no_failpoint
 from monitor.store.store import Store, open_store, read_store
@@ -58,7 +58,7 @@ LISTENER_STOP_SECONDS_MAX = 3.0
 READY_WITHIN_SECONDS = 3 * LOOK_EVERY_SECONDS
 LEASE_MARGIN_SECONDS = 15.0
 FOLD_BATCH = 200
-FOLDED_BY = "3"
+FOLDED_BY = "4"
 """Goes up when the fold comes to know more: the first start after that folds everything again."""
 
 log = structlog.get_logger()
@@ -144,6 +144,7 @@ def build_policy(config: Config, edges: Edges) -> Policy:
         {name: channel.recipient for name, channel in edges.channels.items()},
         policy_json(config),
         [name for name, channel in edges.channels.items() if channel.updates],
+        find_reaches([person.person for person in config.people], edges.channels),
     )
     look_ups = frozenset(
         (brand, name)
@@ -202,6 +203,7 @@ class Daemon:
             policy = self._core.policy = policy.remembering(store.policies())
             bring_up_to_date(store, policy, now)
             register(store, edges, now)
+            mute_by_config(store, *_muted(self.config), now)
             if changed:
                 refold_open(store, policy, now)
             self._serve_web(path)
@@ -409,8 +411,14 @@ class Daemon:
             store.outbox.give_back(now)
         policy = self._core.policy = policy.remembering(store.policies())
         register(store, edges, now)
+        mute_by_config(store, *_muted(self.config), now)
         if changed:
             refold_open(store, policy, now)
+
+
+def _muted(config: Config) -> tuple[list[str], list[str]]:
+    """The authors and the phrases that the config mutes."""
+    return config.alerts.muted_authors, config.alerts.muted_phrases
 
 
 def register(store: Store, edges: Edges, now: datetime) -> None:

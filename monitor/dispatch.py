@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.contract import Channel, Receipt
+from monitor.muting import Mutes, why_muted
 from monitor.policy import Policy
 from monitor.saying import fall_back, opens_at, say
 from monitor.store.cases import Row as CaseRow
@@ -136,7 +137,8 @@ def _recheck(
     else:
         earlier = said_of(store, held.scope, held.case)
     same = [r for r in earlier if (r.channel, r.recipient) == (row.channel, row.recipient)]
-    mine = [r for r in same if r.pk < row.pk]
+    # A case that was joined from several has a place of its own for each of them.
+    mine = [r for r in same if r.pk < row.pk and r.subject == row.subject]
     # Its own is there where some of its people were reached, and others put off.
     receipts = [r.receipt for r in (*mine, row) if r.receipt is not None]
     previous = _receipt(receipts[-1]) if receipts else None
@@ -146,8 +148,14 @@ def _recheck(
     if row.about is None:
         return _news_no_more(store, row, same), previous
     about = clock_of(held.case, row.owed) if held else None
+    if row.stage in CLAIMS and row.owed.to is None and held is not None:
+        muted = why_muted(Mutes(store.cases.mutes(now)).of(store, held))
+        if muted is not None:
+            return f"muted: {muted}", previous
+    if row.owed.to is not None and not _reaches(policy, row):
+        return f"the config does not reach {row.owed.to} there any more", previous
     told = any(
-        r.said.told and r.stage in CLAIMS and held is not None and clock_of(held.case, r.owed) == about
+        r.said.told and r.owed.says_waiting and held is not None and clock_of(held.case, r.owed) == about
         for r in mine
     )
     why_not = superseded(held.case if held else None, row.said, told, now, policy.manner)
@@ -156,11 +164,23 @@ def _recheck(
         later = [
             r
             for r in same
-            if r.pk > row.pk and r.said.pending and held and clock_of(held.case, r.owed) == about
+            if r.pk > row.pk
+            and r.said.pending
+            and r.owed.to == row.owed.to
+            and held
+            and clock_of(held.case, r.owed) == about
         ]
+        if row.stage is Stage.MOVED:
+            later = [r for r in later if r.subject == row.subject]
         if any(r.stage in CLAIMS or r.stage is row.stage for r in later):
             why_not = "a later stage is said instead"
     return why_not, previous
+
+
+def _reaches(policy: Policy, row: Row) -> bool:
+    """Whether the person whom alone it is for is still reached so: else it would go to all, or to nobody."""
+    reach = policy.reaches.get(row.owed.to or "", {}).get(row.channel)
+    return reach is not None and reach.recipient == row.recipient
 
 
 def _news_no_more(store: Store, row: Row, same: Sequence[Row]) -> str | None:
@@ -275,7 +295,14 @@ def _tell_elsewhere(store: Store, policy: Policy, row: Row, detail: str, now: da
         "what_to_do": "Mend the channel, then `response-monitor check --send`. Until then look at the queue.",
         "since": now.isoformat(),
     }
-    subject, owed = f"channel {row.channel} dead {now:%Y-%m-%d}", Owed(Stage.TROUBLE, 0, 0, now)
+    whom = row.channel
+    if row.owed.to is not None:
+        whom = f"{row.channel} to {row.owed.to}"
+        words |= {
+            "title": f"{row.owed.to} is not reached over {row.channel}",
+            "what_to_do": "Mend their address in [[people]]; what is theirs is in the queue.",
+        }
+    subject, owed = f"channel {whom} dead {now:%Y-%m-%d}", Owed(Stage.TROUBLE, 0, 0, now)
     say(store, policy, owed, subject, None, _others(policy, row.channel), words, now)
 
 

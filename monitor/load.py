@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
-from enum import Enum
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -37,6 +36,7 @@ from monitor.config import (
     StormsConfig,
     TargetConfig,
     WebConfig,
+    plain,
 )
 from monitor.matching import ALWAYS, MatchConfig
 from monitor.places import KeyPath, key_lines, say_key
@@ -154,6 +154,7 @@ class _Loading:
         routes = self._routes(brands, targets, channels)
         people = self._people(calendars)
         self._known_words(("alerts", "fallback"), getattr(sections["alerts"], "fallback", ()), channels)
+        self._mails(getattr(sections["alerts"], "people_over", None), channels)
         if self._blamed:
             raise ConfigError(self._problems())
         config = Config(
@@ -352,6 +353,14 @@ class _Loading:
                 self._blame((name, number, "name"), f"{made.name!r} is the name of another {what}")
             seen.add(made.name.casefold())
             yield (name, number), made
+
+    def _mails(self, name: str | None, channels: Mapping[str, ChannelConfig]) -> None:
+        """Blame people_over where it names no channel, or one that sends no mail."""
+        there = self._raw.get("channels")
+        if name is not None and name in channels and channels[name].type != "smtp":
+            self._blame(("alerts", "people_over"), f'{name!r} is no channel of type "smtp"')
+        elif name is not None and not (isinstance(there, dict) and name in there):
+            self._blame(("alerts", "people_over"), _unknown(name, channels, "channel"))
 
     def _known_words(
         self, where: KeyPath, words: Iterable[str] | None, known: Collection[str], what: str = "channel"
@@ -565,8 +574,8 @@ def secret_values(config: Config) -> list[str]:
     return values
 
 
-_TELLING = ("fallback", "fallback_after", "templates")
-"""Keys of [alerts] that say to whom and in which words, and change no case."""
+_TELLING = ("fallback", "people_over", "muted_", "templates")
+"""Keys of [alerts] that begin so say to whom and in which words, and change no case."""
 
 
 def policy_json(config: Config) -> str:
@@ -576,26 +585,12 @@ def policy_json(config: Config) -> str:
         {
             "brands": {name: plain(brand) for name, brand in config.brands.items()},
             "rules": plain(config.rules),
-            "alerts": {k: v for k, v in plain(config.alerts).items() if k not in _TELLING},
+            "alerts": {k: v for k, v in plain(config.alerts).items() if not k.startswith(_TELLING)},
             "targets": [plain(target) for target in config.targets],
             "calendars": {name: calendar_to_mapping(c) for name, c in config.calendars.items()},
         },
         sort_keys=True,
     )
-
-
-def plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    return value
 
 
 def load_packs() -> list[dict[str, Any]]:

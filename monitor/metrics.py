@@ -158,7 +158,7 @@ STORED: Mapping[str, MetricDoc] = {
         "storms", "brand", "Storms: many cases reached a stage at once, and one message said so."
     ),
     "spikes": _counter("spikes", "brand", "Spikes: complaints were unusually many for that hour."),
-    "alerts_muted": _counter("alerts_muted", "brand", "Looks at a case at which a mute kept an alert back."),
+    "alerts_muted": _counter("alerts_muted", "brand", "Waits of which a mute kept people from being told."),
     "operator_actions": _counter("operator_actions", "action brand", "Words of operators about cases."),
 }
 """The counters and histograms of the store, by their name there."""
@@ -211,6 +211,9 @@ OUTBOX_OLDEST = _gauge(
     "channel",
     "When the oldest alert was made that is still to be sent; absent where there is none.",
 )
+OUTBOX_PUT_OFF = _gauge(
+    "outbox_put_off", "channel", "Of those, what reached some of its recipients, and is tried for the others."
+)
 DEAD = _gauge(
     "dead_letters", "channel", "Alerts that no remote would take and nobody has had tried again since."
 )
@@ -241,7 +244,7 @@ METRICS: tuple[MetricDoc, ...] = (
     *(UNANSWERED, OVERDUE, OLDEST),
     *(STREAM_UP, STREAM_FAILURES, STREAM_STARTED, STREAM_SUCCESS, STREAM_THROUGH),
     *(ACCOUNT_REFUSED, EXPIRY, BUDGET_LIMIT, BUDGET_REMAINING, BUDGET_RESET),
-    *(OUTBOX, OUTBOX_OLDEST, DEAD, STORE_UP, ERRORS),
+    *(OUTBOX, OUTBOX_OLDEST, OUTBOX_PUT_OFF, DEAD, STORE_UP, ERRORS),
     *(BUILD, LAG, LOOP, RELOADS, LOADED, POLL),
     *(LISTENING, HEARD, LOST, RECONNECTS),
 )
@@ -486,6 +489,8 @@ def _tell_outbox(reader: Reader, _now: datetime, series: _Series) -> None:
         series.set(OUTBOX_OLDEST, (channel,), made_at)
     for channel, count, _, _ in reader.outbox.dead():
         series.set(DEAD, (channel,), count)
+    for channel, count in reader.outbox.put_off_recipients():
+        series.set(OUTBOX_PUT_OFF, (channel,), count)
 
 
 _PARTS: Mapping[str, Callable[[Reader, datetime, _Series], None]] = {

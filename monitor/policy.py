@@ -13,13 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import re2
-
+from alerts.contract import Channel, Personal
 from monitor.config import BrandConfig, Config, EscalationConfig, Show
 from monitor.matching import ALWAYS
 from monitor.who import ON_CALL
-from rules.alert import Stage
-from rules.case import Case, ClockName
+from rules.alert import Addressee, Reach, Stage
+from rules.case import Case, Clock, ClockName
 from rules.decisions import Manner
 from rules.escalation import Step
 from rules.hours import Calendar, calendar_from_mapping
@@ -34,7 +33,7 @@ from rules.message import Kind, Message
 from rules.people import Automation, make_automation
 from rules.policies import FoldPolicy, Policies
 from rules.privacy import EVERYTHING, Private
-from rules.routes import Answer, News, Route, find_routes
+from rules.routes import Answer, News, Route, find_own, find_routes, news_of
 from rules.routes import Row as RouteRow
 from rules.storms import SpikePolicy, StormPolicy
 from rules.targets import Target
@@ -83,7 +82,8 @@ class Policy:
     `routes` are the channels, `rows` the [[routes]] that choose among them (none: each goes by its own keys);
     `fallback` names the channels that are told what nobody else could be for `fallback_after_seconds`.
     `shifts` are the hours of the `people` by their names (None: always); `on_call` the channels that call
-    who is on."""
+    who is on. `reaches` tells of each person by name how channels reach them by name; `people_over` the
+    channel for those whom no channel of a case's routes reaches."""
 
     brands: Mapping[str, BrandPolicy]
     routes: tuple[Route, ...]
@@ -107,6 +107,8 @@ class Policy:
     on_call: frozenset[str] = frozenset()
     mask: frozenset[Private] = EVERYTHING
     shows: Mapping[str, Show] = field(default_factory=dict)
+    reaches: Mapping[str, Mapping[str, Reach]] = field(default_factory=dict)
+    people_over: str | None = None
 
     @property
     def has_fallback(self) -> bool:
@@ -120,7 +122,22 @@ class Policy:
     @property
     def manner(self) -> Manner:
         """How the house tells, for `rules.decisions`."""
-        return Manner(self.steps, self._calendar)
+        return Manner(self.steps, self._calendar, self.people)
+
+    def own_route(
+        self, case: Case, clock: Clock | None, name: str, earlier: Sequence[Route] = (), *, late: bool
+    ) -> Route | None:
+        """Over which channel the person of that name is told that a case is theirs, or that it is `late`, by
+        whom its breach is for; where it was told `earlier`, rather there. None: over none."""
+        heard = [h.route for h in self.find_routes(news_of(case, Stage.BREACH, clock)).heard]
+        return find_own(
+            self.routes,
+            [*earlier, *heard],
+            self.reaches.get(name, {}),
+            self.people_over,
+            case.place.brand,
+            late=late,
+        )
 
     def _calendar(self, case: Case, name: str | None) -> Calendar | None:
         return self.brand(case.place.brand).fold.calendar(name, case.opened_at)
@@ -174,10 +191,11 @@ def make_policy(
     recipients: Mapping[str, str],
     stored: str,
     updating: Collection[str] = (),
+    reaches: Mapping[str, Mapping[str, Reach]] | None = None,
 ) -> Policy:
     """Make it from a config that has been checked. `packs` are the parsed word packs; `recipients` the
-    recipient of each channel by its name, `updating` the channels that can change what they sent. Raises
-    ValueError naming what is wrong."""
+    recipient of each channel by its name, `updating` the channels that can change what they sent; `reaches`
+    as `find_reaches` finds them. Raises ValueError naming what is wrong."""
     parsed = [Pack.from_mapping(pack) for pack in packs]
     sentiment = vader()
     body = json.loads(stored)
@@ -222,7 +240,21 @@ def make_policy(
         ),
         mask=frozenset(config.privacy.mask),
         shows={name: channel.show for name, channel in config.channels.items()},
+        reaches=reaches or {},
+        people_over=config.alerts.people_over,
     )
+
+
+def find_reaches(people: Sequence[Person], channels: Mapping[str, Channel]) -> dict[str, dict[str, Reach]]:
+    """How each person can be told by name: by their name, over which channels."""
+    found: dict[str, dict[str, Reach]] = {}
+    for person in people:
+        who = Addressee(person.name, person.slack, person.email)
+        for name, channel in channels.items():
+            reach = channel.reach(who) if isinstance(channel, Personal) else None
+            if reach is not None:
+                found.setdefault(person.name, {})[name] = reach
+    return found
 
 
 def make_routes(
@@ -359,10 +391,3 @@ def _brand(
         ),
         fold=fold,
     )
-
-
-def muted_words(phrases: Sequence[str]) -> Any:
-    """A matcher for muted phrases, whatever their case; None where there are none."""
-    if not phrases:
-        return None
-    return re2.compile("(?i)" + "|".join(re2.escape(p) for p in phrases))

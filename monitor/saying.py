@@ -23,7 +23,7 @@ LOOK_AGAIN = timedelta(seconds=30)
 LOOKED_FOR_GOOD = timedelta(days=2)
 """Longer than any row is tried."""
 
-_OWN_WORDS = frozenset({"caveats", "unknown_since", "routes", "fallback", "fallback_looked"})
+_OWN_WORDS = frozenset({"caveats", "unknown_since", "to", "routes", "fallback", "fallback_looked"})
 """What a row's body holds of itself, beside what is to be said."""
 
 
@@ -85,7 +85,8 @@ def alert_key(subject: str, owed: Owed, channel: str, recipient: str) -> str:
     stage = owed.stage if owed.step is None else f"{owed.stage}:{owed.step}"
     what = f"{subject}/{owed.clock}/{wait}/{stage}/{owed.repeat}/{channel}"
     since = "" if owed.wait_at is None else owed.wait_at.isoformat()  # cycles are renumbered, this is not
-    digest = hashlib.sha256(f"{what}/{recipient}/{since}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    whose = f"{recipient}/{since}" if owed.to is None else f"{recipient}/{since}/{owed.to}"
+    digest = hashlib.sha256(f"{what}/{whose}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
     safe = "".join(c if c.isascii() and c.isprintable() and c not in ' "<>' else "_" for c in what)
     return f"{safe[: KEY_LENGTH_MAX - 13]}/{digest}"
 
@@ -121,6 +122,7 @@ def fall_back(store: Store, policy: Policy, row: Row, now: datetime) -> tuple[bo
     if (
         not policy.has_fallback
         or row.stage in (*ENDS, Stage.MOVED)
+        or row.owed.to is not None  # the others were told, and the dead letter is
         or (row.stage is Stage.STORM and row.owed.repeat)
     ):
         return True, []

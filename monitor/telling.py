@@ -12,7 +12,7 @@ from monitor.store.outbox import Row as OutboxRow
 from monitor.store.store import Reader
 from monitor.store.surges import Kind, Surge
 from monitor.surges import cases_of, count_cases
-from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
+from rules.alert import Addressee, Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
 from rules.case import Case, Clock, ClockName, Status
 from rules.decisions import Owed, clock_of
 from rules.message import Kind as MessageKind
@@ -41,6 +41,7 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
     alert = Alert(row.key, row.subject, row.stage, now, row.owed.repeat, step=row.owed.step)
     showing = showing_on(policy, row.channel)
     if held is not None:
+        alert = replace(alert, addressee=addressee_of(policy, held.case, row.owed))
         return replace(alert, case=facts_for(reader, policy, held, row.owed, row.channel, now))
     if "surge" not in row.body:
         return replace(alert, trouble=make_trouble(reader, row, now))
@@ -53,6 +54,18 @@ def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) ->
     return replace(
         alert, storm=replace(make_storm(reader, policy, surge, showing), calls=calls, caveats=notes)
     )
+
+
+def addressee_of(policy: Policy, case: Case, owed: Owed) -> Addressee | None:
+    """Whom alone it is for. Raises LookupError where the config knows that person no more."""
+    if owed.to is None:
+        return None
+    person = find_person(policy.people, owed.to)
+    if person is None:
+        raise LookupError(f"nobody of [[people]] is called {owed.to}")
+    given = owed.stage is Stage.MOVED and case.assigned is not None
+    by = case.assigned.who if given and case.assigned is not None else None
+    return Addressee(person.name, person.slack, person.email, by)
 
 
 def facts_for(

@@ -127,6 +127,17 @@ def status(reader: Reader, now: datetime) -> dict[str, Any]:
             }
             for s in reader.surges.all_running()
         ],
+        "muted": [
+            {
+                "what": m.what,
+                "is": m.value,
+                "brand": m.brand or "all",
+                "until": say_time(m.until),
+                "by": m.who,
+            }
+            for m in reader.cases.mutes(now)
+        ],
+        "kept_back_by_mutes": int(sum(c.value for c in reader.figures.counts() if c.name == "alerts_muted")),
         "outbox": [{"channel": c, "state": s, "count": n} for c, s, n in reader.outbox.depth()],
         "dead_letters": reader.outbox.dead_letters(),
         "dead_by_channel": [
@@ -144,6 +155,11 @@ def show_status(found: Mapping[str, Any], console: Console) -> None:
     )
     for name in ("streams", "budgets", "outbox", "blind", "storms_and_spikes"):
         show(View(name.replace("_", " ").capitalize(), found[name]), console, as_json=False)
+    if found["muted"] or found["kept_back_by_mutes"]:
+        show(View("Muted", found["muted"]), console, as_json=False)
+        count = found["kept_back_by_mutes"]
+        waits = "wait" if count == 1 else "waits"
+        console.print(f"{count} {waits} so far of which a mute kept people from being told")
     if found["dead_letters"]:
         show(View("Dead letters", found["dead_by_channel"]), console, as_json=False)
         console.print(

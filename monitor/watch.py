@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from monitor.folding import clock_key, count_breach, is_counted
-from monitor.policy import Policy, muted_words
+from monitor.muting import Mutes, kept_back, muted_until, why_muted
+from monitor.policy import Policy
 from monitor.saying import say, tell_fallbacks
 from monitor.store.cases import Mute
 from monitor.store.cases import Row as CaseRow
@@ -23,9 +24,21 @@ from monitor.store.surges import Kind, Surge
 from monitor.surges import Claim, storm_of, watch_spike, watch_storm
 from rules.alert import Stage
 from rules.case import Case
-from rules.decisions import CLAIMS, Decision, Health, Owed, Sight, clock_of, decide, decide_trouble
+from rules.decisions import (
+    CLAIMS,
+    ENDS,
+    Decision,
+    Health,
+    Owed,
+    Sight,
+    clock_of,
+    decide,
+    decide_trouble,
+    running_clocks,
+)
 from rules.escalation import find_step
 from rules.routes import Heard, News, find_told, news_of
+from rules.team import find_person
 
 BATCH = 200
 PUT_OFF = timedelta(minutes=5)
@@ -90,7 +103,7 @@ def _watch(store: Store, policy: Policy, now: datetime, failed: Mapping[int, str
             store.cases.look_later(pk, now + PUT_OFF, f"could not be looked at: {why}", wants_look=False)
             store.figures.count("cases_unreadable")
         rows = store.cases.to_look_at(now, BATCH)
-        mutes = store.cases.mutes(now) if rows else []
+        mutes = Mutes(store.cases.mutes(now) if rows else ())
         claims: dict[str, list[Claim]] = {}
         for pk in rows:
             try:
@@ -113,15 +126,18 @@ def _watch(store: Store, policy: Policy, now: datetime, failed: Mapping[int, str
 
 
 def _look_at(
-    store: Store, policy: Policy, row: CaseRow, mutes: Sequence[Mute], now: datetime, watched: Watched
+    store: Store, policy: Policy, row: CaseRow, mutes: Mutes, now: datetime, watched: Watched
 ) -> list[Owed]:
     """Look at one case. What is over is said at once; the claims that it is owed are returned."""
     case = row.case
     earlier = said_of(store, row.scope, case)
     sight = sight_of(store, policy, row.scope, case)
-    muted = muted_by(store, row, mutes)
-    decision = decide(case, [r.said for r in earlier], sight, now, policy.manner, muted)
-    store.cases.look_later(row.pk, decision.look_again_at, decision.reason, wants_look=decision.wants_look)
+    muted = mutes.of(store, row)
+    decision = decide(case, [r.said for r in earlier], sight, now, policy.manner, why_muted(muted))
+    again_at = decision.look_again_at
+    if muted and not case.quiet:
+        again_at = _count_muted(store, row, muted, now)
+    store.cases.look_later(row.pk, again_at, decision.reason, wants_look=decision.wants_look)
     claims = [o for o in decision.owed if o.stage in CLAIMS]
     if decision.wants_look and not claims and case.waiting_message_id is not None:
         watched.looks.add(
@@ -132,19 +148,63 @@ def _look_at(
                 case.waiting_message_id,
             )
         )
-    if muted is not None and not case.quiet and not decision.owed:
-        store.figures.count("alerts_muted", brand=case.place.brand)
     _count_known_breaches(store, row, decision)
+    for _ in {(o.clock, o.cycle) for o in decision.owed if o.stage is Stage.CORRECTED}:
+        store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
     for owed in decision.owed:
-        if owed.stage in CLAIMS:
+        if owed.to is not None:
+            _hand_over(store, policy, row, owed, earlier, now, watched)
+            earlier = said_of(store, row.scope, case)
+    for owed in decision.owed:
+        if owed.stage in CLAIMS or owed.to is not None:
             continue
-        if owed.stage is Stage.CORRECTED:
-            store.figures.count("false_alerts", brand=case.place.brand, connector=case.place.connector)
-        about = clock_of(case, owed)
-        told = [r for r in earlier if r.said.told and r.stage in CLAIMS and clock_of(case, r.owed) == about]
+        told = [r for r in earlier if r.said.told and r.owed.says_waiting and _is_about(case, r, owed)]
+        subject = owed.subject or case.id
+        by_name = [r for r in earlier if r.owed.to is not None and r.stage is owed.stage is Stage.MOVED]
+        # Where somebody is told that it is theirs, all read there that it was handed on.
+        own = {(r.subject, r.channel, r.recipient) for r in by_name if r.owed.moment == owed.moment}
         heard = _find_told(policy, told, owed.stage)
-        _say(store, policy, owed, _subject(case, earlier), _about(row), heard, {}, now, watched)
+        heard = tuple(h for h in heard if (subject, h.route.channel, h.route.recipient) not in own)
+        _say(store, policy, owed, subject, _about(row), heard, {}, now, watched)
+        for name, alone in _find_told_alone(policy, told, owed.stage):
+            _say(store, policy, replace(owed, to=name), subject, _about(row), alone, {}, now, watched)
     return claims
+
+
+def _is_about(case: Case, row: OutboxRow, owed: Owed) -> bool:
+    """Whether the row was said of the same wait, and in the place that what is owed now is for."""
+    return row.subject == owed.subject and clock_of(case, row.owed) == clock_of(case, owed)
+
+
+def _hand_over(
+    store: Store,
+    policy: Policy,
+    row: CaseRow,
+    owed: Owed,
+    earlier: Sequence[OutboxRow],
+    now: datetime,
+    watched: Watched,
+) -> None:
+    """Tell the one whom a case was given that it is theirs."""
+    case, clock = row.case, clock_of(row.case, owed)
+    told = {(r.channel, r.recipient) for r in earlier if r.said.told and r.owed.says_waiting}
+    before = [r for r in policy.routes if (r.channel, r.recipient) in told]
+    route = policy.own_route(case, clock, owed.to or "", before, late=False)
+    alone = [] if route is None else [Heard(route)]
+    for subject, heard in _by_subject(case, earlier, alone).items():
+        _say(store, policy, owed, subject, _about(row), heard, {}, now, watched)
+
+
+def _count_muted(store: Store, row: CaseRow, muted: Sequence[Mute], now: datetime) -> datetime | None:
+    """Count, once for each wait, that a mute keeps people from being told. Returns when to look again: when
+    the next stage comes, or the mute ends."""
+    reached, ahead = kept_back(running_clocks(row.case, now), now)
+    marks = {f"muted/{clock_key(clock)}" for clock in reached} - row.counted
+    for _ in marks:
+        store.figures.count("alerts_muted", brand=row.case.place.brand)
+    if marks:
+        store.cases.keep_counted(row.case.id, row.counted | marks)
+    return min((at for at in (ahead, muted_until(muted)) if at is not None), default=None)
 
 
 def _count_known_breaches(store: Store, row: CaseRow, decision: Decision) -> None:
@@ -193,8 +253,16 @@ def _say_claim(
     else:
         heard = policy.find_routes(news_of(case, owed.stage, clock_of(case, owed))).heard
     earlier = said_of(store, claim.row.scope, case)
-    subject = _subject(case, earlier)
-    _say(store, policy, owed, subject, _about(claim.row), heard, {}, now, watched, storm)
+    for subject, there in _by_subject(case, earlier, heard).items():
+        _say(store, policy, owed, subject, _about(claim.row), there, {}, now, watched, storm)
+    owner = find_person(policy.people, case.assignee) if owed.stage is Stage.BREACH else None
+    if owner is not None:
+        own = policy.own_route(case, clock_of(case, owed), owner.name, late=True)
+        alone = [] if own is None else [Heard(own)]
+        for subject, there in _by_subject(case, earlier, alone).items():
+            # Also in a storm, which would not tell them that it is theirs.
+            mine = replace(owed, to=owner.name)
+            _say(store, policy, mine, subject, _about(claim.row), there, {}, now, watched)
 
 
 def _say_surge(
@@ -226,8 +294,33 @@ def _find_told(policy: Policy, told: Sequence[OutboxRow], stage: Stage = Stage.C
     return find_told(policy.routes, {(r.channel, r.recipient) for r in told}, instead, stage)
 
 
-def _subject(case: Case, earlier: Sequence[OutboxRow]) -> str:
-    return earlier[0].subject if earlier else case.id
+def _find_told_alone(
+    policy: Policy, told: Sequence[OutboxRow], stage: Stage
+) -> list[tuple[str, tuple[Heard, ...]]]:
+    """The people who were told by name at an address of their own, and hear that it is over as their channel
+    would."""
+    channels = {r.channel: r for r in policy.routes}
+    found: dict[str, tuple[Heard, ...]] = {}
+    for row in told:
+        route = channels.get(row.channel)
+        if row.owed.to is None or route is None or row.recipient == route.recipient or stage not in ENDS:
+            continue
+        if Stage.CLEARED in route.stages:
+            found[row.owed.to] = (Heard(replace(route, recipient=row.recipient, updates=False)),)
+    return list(found.items())
+
+
+def _by_subject(case: Case, earlier: Sequence[OutboxRow], heard: Iterable[Heard]) -> dict[str, list[Heard]]:
+    """Who hears of a case, by the subject that it has there: of a case that was joined from several, each
+    goes on where it was told last."""
+    told = [r for r in earlier if r.said.told or r.said.pending]
+    last = {(r.channel, r.recipient): r.subject for r in told}
+    otherwise = earlier[0].subject if earlier else case.id
+    found: dict[str, list[Heard]] = {}
+    for one in heard:
+        subject = last.get((one.route.channel, one.route.recipient), otherwise)
+        found.setdefault(subject, []).append(one)
+    return found
 
 
 def _about(row: CaseRow) -> About:
@@ -298,23 +391,6 @@ def sight_of(reader: Reader, policy: Policy, scope: int, case: Case) -> Sight:
         blind_since=min(blind, default=None),
         watching_since=None if started is None else datetime.fromisoformat(started),
     )
-
-
-def muted_by(reader: Reader, row: CaseRow, mutes: Sequence[Mute]) -> str | None:
-    """Why nobody is alerted about this case, if somebody muted its author or its words."""
-    case = row.case
-    mine = [m for m in mutes if m.brand in ("", case.place.brand)]
-    for mute in mine:
-        names = {case.place.customer.lower(), (case.customer_handle or "").lower()}
-        if mute.what == "author" and mute.value.lower().lstrip("@") in names:
-            return f"the author, by {mute.who}"
-    phrases = [m.value for m in mine if m.what == "phrase"]
-    matcher = muted_words(phrases)
-    if matcher is not None:
-        message = reader.messages(row.scope).read(case.waiting_message_id or case.first_message_id)
-        if message is not None and matcher.search(message.text):
-            return "a phrase in it"
-    return None
 
 
 def _look_at_account(

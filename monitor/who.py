@@ -108,7 +108,8 @@ class PersonConfig(Model):
     email: Annotated[str, StringConstraints(pattern=r"^[^\s@<>]{1,64}@[^\s@<>]{1,190}$")] | None = Field(
         default=None,
         examples=["ana@acme.example"],
-        description="Their address; `assign` takes it for their name.",
+        description="Their address, at which they are told what is theirs, if Slack does not tell them; "
+        "`assign` takes it for their name.",
     )
     signature: Name | None = Field(
         default=None,

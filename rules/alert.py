@@ -140,6 +140,26 @@ class Spike:
 
 
 @dataclass(frozen=True, slots=True)
+class Addressee:
+    """The one person whom an alert is for by name, out of the config. `slack` is their Slack user id.
+    `handed_by` is who gave them the case (None: that is not what is told); their handle may be anything."""
+
+    name: str
+    slack: str | None = None
+    email: str | None = None
+    handed_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a channel reaches one person: by which `recipient`, which is the channel's own where it calls them
+    in what everybody there reads. `hears_all`: what is said to all there reaches them by itself."""
+
+    recipient: str
+    hears_all: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One thing to tell one recipient over one channel.
 
@@ -147,7 +167,8 @@ class Alert:
     that has an idempotency key uses it. `subject` is what belongs together (one case, storm or trouble): the
     same message is updated, the same thread continued. `repeat` counts repeats of a stage from 0; of a
     storm, its updates. `at` is when it is being said. `step` names the step of an escalation. Exactly one of
-    `case`, `trouble`, `storm` and `spike` is set.
+    `case`, `trouble`, `storm` and `spike` is set. `addressee`: it is for that person alone, whose case it is;
+    only a channel that says how it reaches them is given such.
     """
 
     key: str
@@ -160,3 +181,4 @@ class Alert:
     storm: Storm | None = None
     spike: Spike | None = None
     step: str | None = None
+    addressee: Addressee | None = None

@@ -197,7 +197,7 @@ class Case:
     first run and is never alerted on. `historic`: it began before the first run, and is outside the
     counters. `first_resolution_seconds` and `full_resolution_seconds` run to the first and to the last time
     that it was resolved, less the pauses that its target allows. `moved` is the latest of the MOVING_WORDS
-    that was said of the present wait.
+    that was said of the present wait; `assigned` the word by which it became the `assignee`'s.
     """
 
     id: str
@@ -240,6 +240,7 @@ class Case:
     assignee: str | None = None
     snoozed_until: datetime | None = None
     moved: Action | None = None
+    assigned: Action | None = None
 
     @property
     def latest(self) -> Clock:

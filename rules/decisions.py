@@ -21,9 +21,12 @@ from rules.case import Case, Clock, ClockName, Status
 from rules.escalation import Step, find_step
 from rules.hours import Calendar
 from rules.targets import add_time
+from rules.team import Person, find_person
 
 PATIENCE_SECONDS_MAX = 60.0
 PATIENCE_SHARE = 0.1
+HANDED_NEWS = timedelta(hours=24)
+"""That a case was handed on longer ago is no news: nothing is tried for longer either."""
 
 CLAIMS = (Stage.WARNING, Stage.BREACH, Stage.ESCALATED)
 """The stages that say that somebody waits."""
@@ -42,6 +45,8 @@ class Owed:
     that this wait is over: what was said of an earlier round says nothing of this one. `repeat` numbers
     what is said again. `step` is that of an escalation. `caveats` are what the alert must admit;
     `unknown_since`: we have been blind since then, so that nobody knows whether it was answered.
+    `subject`: only where it was said under that subject (None: wherever else it may concern). `to`: only to
+    the person of that name, whose case it is.
     """
 
     stage: Stage
@@ -54,6 +59,13 @@ class Owed:
     caveats: tuple[str, ...] = ()
     unknown_since: datetime | None = None
     wait_at: datetime | None = None
+    subject: str | None = None
+    to: str | None = None
+
+    @property
+    def says_waiting(self) -> bool:
+        """Whether it tells somebody that a customer waits, so that they hear it too when that is over."""
+        return self.stage in CLAIMS or (self.stage is Stage.MOVED and self.to is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +73,15 @@ class Said:
     """One thing that the outbox holds about a case, put there `at` that time (None: at its moment).
 
     `told`: somebody may have read it (delivered, or sent with no answer). `pending`: not sent yet. Neither:
-    superseded, or dead.
+    superseded, or dead. `subject` is what it was said under: a case that was joined from several has what
+    was said of each, and each has its own message, or incident, to be kept up to date and ended.
     """
 
     owed: Owed
     told: bool
     pending: bool
     at: datetime | None = None
+    subject: str = ""
 
     @property
     def stage(self) -> Stage:
@@ -104,10 +118,12 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How the house tells: the steps of its escalations, and the calendar that a case keeps by its name."""
+    """How the house tells: the steps of its escalations, the calendar that a case keeps by its name, and the
+    people whom it can tell by name."""
 
     steps: tuple[Step, ...] = ()
     calendar: Callable[[Case, str | None], Calendar | None] = lambda _case, _name: None
+    people: tuple[Person, ...] = ()
 
 
 PLAIN = Manner()
@@ -138,7 +154,11 @@ def decide(
     muted: str | None = None,
 ) -> Decision:
     """What this case is owed now. `muted` is why its author or words are muted, if they are."""
-    over = (*_ended(case, said, now), *_moved(case, said, now))
+    over = (
+        *_ended(case, said, now),
+        *_moved(case, said, now),
+        *_handed(case, said, now, manner.people),
+    )
     running = [c for c in running_clocks(case, now) if c.due_at is not None]
     why_not = _why_silent(case, running, muted, said)
     if why_not is not None:
@@ -255,10 +275,14 @@ def superseded(
     owed = row.owed
     clock = clock_of(case, owed)
     runs = clock is not None and clock in running_clocks(case, now)
+    if owed.to is not None and owed.stage not in ENDS:
+        owner = find_person(manner.people, case.assignee)
+        if owner is None or owner.name != owed.to:
+            return f"it is not {owed.to}'s any more"
     if owed.stage is Stage.MOVED:
         if not runs:
             return f"the case is {case.status.replace('_', ' ')}"
-        return None if told_before else "nothing had been said that has moved"
+        return None if told_before or owed.to is not None else "nothing had been said that has moved"
     if owed.stage in ENDS:
         if not told_before:
             return "nothing had been said that it could clear"
@@ -346,7 +370,7 @@ def _ended(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
 
     A wait that is no more (its messages belong to another now) is cleared when nobody waits.
     """
-    claims = [s for s in said if s.stage in CLAIMS and (s.told or s.pending)]
+    claims = [s for s in said if s.owed.says_waiting and (s.told or s.pending)]
     if not claims:
         return
     running = running_clocks(case, now)
@@ -359,12 +383,13 @@ def _ended(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
         if clock in running or (clock is None and case.status is Status.WAITING):
             continue
         mine = [s for s in claims if clock_of(case, s.owed) == clock]
-        last = max(s.owed.round for s in mine)
-        ends = [
-            s for s in said if s.stage in ENDS and s.owed.round == last and clock_of(case, s.owed) == clock
-        ]
-        if not any(s.told or s.pending for s in ends):
-            yield _end(case, clock, mine, ends)
+        over = [s for s in said if s.stage in ENDS and clock_of(case, s.owed) == clock]
+        for subject in dict.fromkeys(s.subject for s in mine):
+            here = [s for s in mine if s.subject == subject]
+            last = max(s.owed.round for s in here)
+            ends = [s for s in over if s.subject == subject and s.owed.round == last]
+            if not any(s.told or s.pending for s in ends):
+                yield replace(_end(case, clock, here, ends), subject=subject)
 
 
 def _end(case: Case, clock: Clock | None, claims: Sequence[Said], ends: Sequence[Said]) -> Owed:
@@ -394,19 +419,53 @@ def _moved(case: Case, said: Sequence[Said], now: datetime) -> Iterable[Owed]:
     if move is None:
         return
     for clock in running_clocks(case, now):
+        about = [s for s in said if clock_of(case, s.owed) == clock]
+        for subject in dict.fromkeys(s.subject for s in about):
+            mine = [s for s in about if s.subject == subject]
+            told = [s for s in mine if s.owed.says_waiting and s.told and (s.at or s.owed.moment) <= move.at]
+            before = [s for s in mine if s.stage is Stage.MOVED]
+            if told and not any(s.owed.moment >= move.at for s in before if s.owed.to is None):
+                yield Owed(
+                    Stage.MOVED,
+                    clock.cycle,
+                    max((s.owed.repeat + 1 for s in before), default=0),
+                    move.at,
+                    clock.name,
+                    told[-1].owed.round,
+                    wait_at=clock.started_at,
+                    subject=subject,
+                )
+
+
+def handed_to(case: Case, people: Sequence[Person]) -> Person | None:
+    """Whom somebody else gave the case; None: nobody, nobody whom the config knows, or they took it
+    themselves."""
+    word = case.assigned
+    person = None if word is None else find_person(people, word.note)
+    if word is None or person is None or find_person(people, word.who) == person:
+        return None
+    return person
+
+
+def _handed(case: Case, said: Sequence[Said], now: datetime, people: Sequence[Person]) -> Iterable[Owed]:
+    """What is owed to whom the case was given: to be told, once for each time, while a customer waits."""
+    word, person = case.assigned, handed_to(case, people)
+    if word is None or person is None or now - word.at > HANDED_NEWS:
+        return
+    if any(s.owed.to == person.name and s.stage is Stage.MOVED and s.owed.moment >= word.at for s in said):
+        return
+    for clock in running_clocks(case, now)[:1]:
         mine = [s for s in said if clock_of(case, s.owed) == clock]
-        told = [s for s in mine if s.stage in CLAIMS and s.told and (s.at or s.owed.moment) <= move.at]
-        before = [s for s in mine if s.stage is Stage.MOVED]
-        if told and not any(s.owed.moment >= move.at for s in before):
-            yield Owed(
-                Stage.MOVED,
-                clock.cycle,
-                max((s.owed.repeat + 1 for s in before), default=0),
-                move.at,
-                clock.name,
-                told[-1].owed.round,
-                wait_at=clock.started_at,
-            )
+        yield Owed(
+            Stage.MOVED,
+            clock.cycle,
+            max((s.owed.repeat + 1 for s in mine if s.stage is Stage.MOVED), default=0),
+            word.at,
+            clock.name,
+            _round(mine),
+            wait_at=clock.started_at,
+            to=person.name,
+        )
 
 
 @dataclass(frozen=True, slots=True)

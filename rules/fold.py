@@ -366,6 +366,7 @@ def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Pol
     worst = max(verdicts, key=lambda v: v.complaint, default=None)
     acknowledgements = [a for a in said if a.word is Word.ACK and a.covers(wait.messages[0])]
     moves = [a for a in said if a.word in MOVING_WORDS and a.covers(wait.messages[0])]
+    assigned = next((a for a in reversed(said) if a.word is Word.ASSIGN), None)
     snoozes = [a.until for a in said if a.word is Word.SNOOZE and a.until is not None]
     answer = story.first_response
     first_sum, full_sum = resolution_seconds(story, current)
@@ -409,9 +410,10 @@ def _make(place: Place, segment: _Segment, said: Sequence[Action], policies: Pol
         closes_at=_closes_at(segment, story, current.target),
         acknowledged_at=acknowledgements[-1].at if acknowledgements else None,
         acknowledged_by=acknowledgements[-1].who if acknowledgements else None,
-        assignee=next((a.note for a in reversed(said) if a.word is Word.ASSIGN), None),
+        assignee=assigned.note if assigned is not None else None,
         snoozed_until=snoozes[-1] if snoozes else None,
         moved=moves[-1] if moves else None,
+        assigned=assigned,
     )
     return Made(case, frozenset(p.id for p in inbound), threads)
 

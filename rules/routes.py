@@ -6,10 +6,10 @@ its cases, what is over to whoever was told, and an escalation names its channel
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rules.alert import Stage
+from rules.alert import Reach, Stage
 from rules.case import Case, Clock, ClockName
 from rules.match import Match, Traits, any_of
 from rules.meaning.contract import Priority
@@ -216,6 +216,33 @@ def find_told(
         if (r.channel, r.recipient) in told
         and (Stage.CLEARED in r.stages or (r.channel, r.recipient) in instead)
     )
+
+
+def find_own(
+    routes: Sequence[Route],
+    heard: Sequence[Route],
+    reaches: Mapping[str, Reach],
+    otherwise: str | None,
+    brand: str,
+    *,
+    late: bool,
+) -> Route | None:
+    """Over which of the channels one person is told that a case is theirs, or that it is late; None: none
+    reaches them, or (`late`) what is said to all does.
+
+    `heard` are those who hear of the case; `reaches` by which recipient each channel reaches the person.
+    Where one of `heard` calls them in what all read, that one; else the first of them that writes to them
+    alone; else the channel `otherwise`, if it is for the `brand`.
+    """
+    ways = [(route, reaches[route.channel]) for route in heard if route.channel in reaches]
+    if late and any(way.hears_all for _, way in ways):
+        return None
+    called = [route for route, way in ways if way.recipient == route.recipient]
+    if called:
+        return called[0]
+    last = [r for r in routes if r.channel == otherwise and (r.brands is None or brand in r.brands)]
+    ways += [(route, reaches[route.channel]) for route in last if route.channel in reaches]
+    return next((replace(route, recipient=way.recipient, updates=False) for route, way in ways), None)
 
 
 def news_of(case: Case, stage: Stage, clock: Clock | None) -> News:

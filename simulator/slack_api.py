@@ -26,7 +26,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from simulator.slack_blocks import trouble_with
+from simulator.slack_blocks import mentioned, trouble_with
 from simulator.slack_people import (
     ANA,
     APP,
@@ -67,7 +67,8 @@ _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{5,20}")
 class Post:
     """One message as it stands. `at` is when it was posted (pretended), `channel` the channel's id or
     "webhook". `key` and `stage` are the poster's own, of the latest change; `history` holds the texts that it
-    had before, `keys` every key that it had."""
+    had before, `keys` every key that it had. `called` are the ids of the users whom it notified when it was
+    posted; a change notifies nobody."""
 
     ts: str
     channel: str
@@ -80,6 +81,7 @@ class Post:
     broadcast: bool = False
     history: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    called: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ class SlackWorkspace:
             thread_ts=body.get("thread_ts"),
             broadcast=bool(body.get("reply_broadcast")),
             keys=[_key(body)],
+            called=mentioned(body),
         )
         self.posts.append(made)
         self.deliveries.append(Delivery(now, made.key, made.text, update=False, ts=made.ts))

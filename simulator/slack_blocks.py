@@ -6,6 +6,7 @@ What may live here: Slack's word for what is wrong with a message. Source: Slack
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ ELEMENTS_MAX = 25
 BUTTON_TEXT_LENGTH_MAX = 75
 BUTTON_VALUE_LENGTH_MAX = 2000
 BUTTON_URL_LENGTH_MAX = 3000
+_MENTION = re.compile(r"<@([UW][A-Z0-9]+)>")
 _RICH_TEXT_PARTS = (
     "rich_text_section",
     "rich_text_list",
@@ -42,6 +44,16 @@ def trouble_with(body: Mapping[str, Any]) -> str | None:
     if doubled or any(not isinstance(i, str) or len(i) > BLOCK_ID_LENGTH_MAX for i in ids):
         return "invalid_blocks"
     return None if all(isinstance(b, dict) and _is_good(b) for b in blocks) else "invalid_blocks"
+
+
+def mentioned(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The users whom a new message notifies by name: those in its blocks' markup, and in its text only where
+    it has no blocks, since that is then all that is shown."""
+    blocks = body.get("blocks") or []
+    texts = [block.get("text") for block in blocks if block.get("type") == "section"]
+    shown = [text["text"] for text in texts if isinstance(text, dict) and text.get("type") == "mrkdwn"]
+    shown = shown if blocks else [str(body.get("text", ""))]
+    return tuple(dict.fromkeys(id for text in shown for id in _MENTION.findall(text)))
 
 
 def _is_good(block: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from alerts.contract import Deed, WaitingLine
 from alerts.render import Line, Rendered, awaits, calls, safe_link
 from alerts.slack.settings import ON_CALL, USER_ID
-from rules.alert import Alert
+from rules.alert import Addressee, Alert, Stage
 from wire.redact import inert
 
 if TYPE_CHECKING:
@@ -54,10 +54,32 @@ def escape(text: str) -> str:
 def called(alert: Alert, mention: str | None) -> str | None:
     """Whom an alert calls, in Slack's form: the channel's own mention, and the people whom it concerns by
     name. Their ids are the config's."""
+    if alert.stage is Stage.MOVED:
+        return _user(alert.addressee)
     facts = alert.case or alert.storm
     ids = [f"<@{id}>" for id in (facts.calls if facts is not None else ()) if USER_ID.fullmatch(id)]
     own = [] if mention in (None, ON_CALL, *ids) else [mention]
     return " ".join([m for m in own if m is not None] + ids) or None
+
+
+def _user(person: Addressee | None) -> str | None:
+    """The one whom it is for, in Slack's form."""
+    known = person is not None and person.slack is not None and USER_ID.fullmatch(person.slack)
+    return f"<@{person.slack}>" if person is not None and known else None
+
+
+def build_line(text: str, mention: str | None) -> dict[str, Any]:
+    """A line of a story, which calls nobody but the `mention`: its text, and with one its blocks too."""
+    line: dict[str, Any] = {"text": escape(text)}
+    if mention is None:
+        return line
+    from slack_sdk.models.blocks import MarkdownTextObject, RichTextBlock, SectionBlock
+
+    blocks: list[Block] = [
+        SectionBlock(text=MarkdownTextObject(text=mention, verbatim=True)),
+        RichTextBlock(elements=[_section([[_text(text)]])]),
+    ]
+    return {**line, "blocks": [block.to_dict() for block in blocks]}
 
 
 def build_blocks(

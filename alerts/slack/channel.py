@@ -16,9 +16,9 @@ from typing import Any
 from alerts.contract import ChannelSurroundings, Desk, Listener, Preview, Receipt
 from alerts.render import Rendered
 from alerts.slack.api import PLAIN, Gone, SlackApi, reveal
-from alerts.slack.blocks import build_blocks, called, escape
-from alerts.slack.settings import Settings
-from rules.alert import Alert, Stage
+from alerts.slack.blocks import build_blocks, build_line, called, escape
+from alerts.slack.settings import USER_ID, Settings
+from rules.alert import Addressee, Alert, Reach, Stage
 from wire.errors import EdgeError, Refused
 from wire.exchange import Bounds
 
@@ -82,6 +82,11 @@ class SlackChannel:
         said = self._surroundings.render(alert)
         blocks = self._message(alert, said)["blocks"]
         return Preview("json", json.dumps({"blocks": blocks}, indent=2, ensure_ascii=False))
+
+    def reach(self, person: Addressee) -> Reach | None:
+        """Whom Slack knows is called here, in what all read."""
+        known = person.slack is not None and USER_ID.fullmatch(person.slack)
+        return Reach(self.recipient, hears_all=True) if known else None
 
     def listen(self, desk: Desk) -> Listener | None:
         """An ear for buttons and /waiting; None with neither app_token nor signing_secret."""
@@ -147,23 +152,35 @@ class SlackChannel:
         return Receipt(self._surroundings.clock(), dict(remote))
 
     def _move(self, alert: Alert, said: Rendered, remote: Mapping[str, str], bounds: Bounds) -> Receipt:
-        """Let the messages say how it stands now, and tell its story in the thread, where it calls nobody.
+        """Let the messages say how it stands now, and tell its story in the thread, where it calls nobody but
+        whom it is for: a changed message calls nobody at all.
 
         The line comes last: it is what must not be done twice, and after it nothing can fail.
         """
         if not self._update_all(alert, said, remote, bounds):
             return self._post(alert, said, {}, bounds)
         line = {
-            "text": escape(said.story),
+            **build_line(said.story, called(alert, None)),
             **PLAIN,
             "metadata": _metadata(alert, f"{alert.key}~line"),
             "channel": remote["channel"],
             "thread_ts": remote["ts"],
         }
-        # Where the first message was deleted by hand, its thread went with it; the others show it.
-        with contextlib.suppress(Gone):
+        try:
             self._call("chat.postMessage", line, bounds)
+        except Gone:
+            # The first message was deleted by hand, and its thread went with it; the others show it.
+            if alert.addressee is not None:
+                return self._post_beside(alert, said, remote, bounds)
         return Receipt(self._surroundings.clock(), dict(remote))
+
+    def _post_beside(
+        self, alert: Alert, said: Rendered, remote: Mapping[str, str], bounds: Bounds
+    ) -> Receipt:
+        """A new first message, in whose thread the subject goes on; what stands still is kept up to date."""
+        posted = self._post(alert, said, {}, bounds)
+        kept = [*_said(posted.remote), *_said(remote)] if posted.remote else _said(remote)
+        return Receipt(posted.at, {**remote, **posted.remote, "said": " ".join(kept[:UPDATES_MAX])})
 
     def _update_all(self, alert: Alert, said: Rendered, remote: Mapping[str, str], bounds: Bounds) -> int:
         """Change every message of the subject; how many are still there. The latest first: it is the one that

@@ -297,6 +297,13 @@ class Cases:
             (mute.brand, mute.what, mute.value, to_us_or_none(mute.until), mute.who, to_us(mute.at)),
         )
 
+    def unmute(self, mute: Mute, at: datetime) -> None:
+        """It ends then."""
+        self._connection.execute(
+            "UPDATE mutes SET until = ? WHERE brand = ? AND what = ? AND value = ? AND who = ? AND at = ?",
+            (to_us(at), mute.brand, mute.what, mute.value, mute.who, to_us(mute.at)),
+        )
+
     def mutes(self, now: datetime) -> list[Mute]:
         """The mutes that hold now."""
         rows = self._connection.execute(

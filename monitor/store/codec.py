@@ -27,6 +27,7 @@ _CASE_TIMES = frozenset(
         "snoozed_until",
     }
 )
+_CASE_ACTIONS = frozenset({"moved", "assigned"})
 _CASE_MAY_BE_MISSING = ("customer_handle", "followers", "reach")
 
 
@@ -93,7 +94,7 @@ def case_to_json(case: Case) -> str:
             value = [_clock_to_row(clock) for clock in value]
         elif name == "resolution":
             value = _clock_to_row(value)
-        elif name == "moved":
+        elif name in _CASE_ACTIONS:
             until = to_us_or_none(value.until)
             value = [value.word, value.message_id, value.who, to_us(value.at), until, value.note]
         row[name] = value
@@ -158,7 +159,7 @@ def case_from_json(body: str) -> Case:
     if "first_response" in row:
         message_id, at, by, seen_at = row["first_response"]
         row["first_response"] = Reply(message_id, from_us(at), by, from_us(seen_at))
-    if "moved" in row:
-        word, message_id, who, at, until, note = row["moved"]
-        row["moved"] = Action(Word(word), message_id, who, from_us(at), from_us_or_none(until), note)
+    for name in _CASE_ACTIONS & row.keys():
+        word, message_id, who, at, until, note = row[name]
+        row[name] = Action(Word(word), message_id, who, from_us(at), from_us_or_none(until), note)
     return Case(**row)

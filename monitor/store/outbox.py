@@ -73,7 +73,7 @@ class Row:
         """What the core needs to know of it."""
         told = self.state in (State.DELIVERED, State.SHADOW) or self.maybe_told
         pending = self.state in (State.PENDING, State.LEASED)
-        return Said(self.owed, told, pending, self.created_at)
+        return Said(self.owed, told, pending, self.created_at, self.subject)
 
     @property
     def stage(self) -> Stage:
@@ -100,6 +100,7 @@ def _row(r: Sequence[Any]) -> Row:
         caveats=tuple(body.get("caveats", ())),
         unknown_since=None if unknown_since is None else from_us(unknown_since),
         wait_at=from_us_or_none(r[26]),
+        to=body.get("to"),
     )
     about = None if r[4] is None else About(r[3], r[4], r[5], r[6], from_us(r[7]))
     return Row(
@@ -120,6 +121,20 @@ def _row(r: Sequence[Any]) -> Row:
         outcome=r[21],
         receipt=None if r[22] is None else json.loads(r[22]),
     )
+
+
+_UNSENT = "outbox INDEXED BY outbox_due WHERE state IN ('pending', 'leased')"
+_ENDED = "outbox INDEXED BY outbox_ended WHERE state IN ('delivered', 'superseded', 'shadow')"
+_IN_STATE = {
+    State.PENDING: f"{_UNSENT} AND state = 'pending'",
+    State.LEASED: f"{_UNSENT} AND state = 'leased'",
+    State.DELIVERED: f"{_ENDED} AND state = 'delivered'",
+    State.SUPERSEDED: f"{_ENDED} AND state = 'superseded'",
+    State.SHADOW: f"{_ENDED} AND state = 'shadow'",
+    State.DEAD: "outbox INDEXED BY outbox_dead WHERE state = 'dead'",
+}
+"""The rows in each state by the index that holds few others. A partial index is used only where the query
+says its condition word for word."""
 
 
 class Outbox:
@@ -147,6 +162,8 @@ class Outbox:
         more: dict[str, Any] = {"caveats": owed.caveats} if owed.caveats else {}
         if owed.unknown_since is not None:
             more["unknown_since"] = to_us(owed.unknown_since)
+        if owed.to is not None:
+            more["to"] = owed.to
         done = self._connection.execute(
             "INSERT OR IGNORE INTO outbox (key, subject, scope, conversation, customer, message, message_at, stage,"
             " cycle, repeat, moment, channel, recipient, state, body, created_at, due_at, clock, round, step,"
@@ -392,15 +409,34 @@ class Outbox:
         return self.get(int(word)) if word.isascii() and word.isdecimal() and len(word) < 19 else None
 
     def latest(self, states: Sequence[State], channel: str | None, limit: int) -> list[Row]:
-        """The rows that were made last, the latest first; no states: in any."""
-        marks = ", ".join("?" * len(states))
+        """The rows that were made last, the latest first; no states: in any.
+
+        Of each state and channel only so many are looked at, however many there are.
+        """
+        if not states and channel is None:
+            rows = self._connection.execute(f"SELECT {_ROW} FROM outbox ORDER BY pk DESC LIMIT ?", (limit,))
+            return [_row(r) for r in rows]
+        found: list[int] = []
+        for state in states or tuple(State):
+            for name in [channel] if channel is not None else self._channels_in(state):
+                found += self._latest_of(state, name, limit)
+        wanted = sorted(found, reverse=True)[:limit]
+        return [row for row in map(self.get, wanted) if row is not None]
+
+    def _latest_of(self, state: State, channel: str, limit: int) -> list[int]:
         rows = self._connection.execute(
-            f"SELECT {_ROW} FROM outbox WHERE (? IS NULL OR channel = ?)"
-            + (f" AND state IN ({marks})" if states else "")
-            + " ORDER BY pk DESC LIMIT ?",
-            (channel, channel, *states, limit),
+            f"SELECT pk FROM {_IN_STATE[state]} AND channel = ? ORDER BY pk DESC LIMIT ?", (channel, limit)
         )
-        return [_row(r) for r in rows]
+        return [pk for (pk,) in rows]
+
+    def _channels_in(self, state: State) -> list[str]:
+        """The channels that have rows in that state: each is one step in the index, not one a row."""
+        rows = self._connection.execute(
+            f"WITH RECURSIVE found (name) AS (SELECT min(channel) FROM {_IN_STATE[state]} UNION ALL"
+            f" SELECT (SELECT min(channel) FROM {_IN_STATE[state]} AND channel > found.name)"
+            " FROM found WHERE found.name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL"
+        )
+        return [name for (name,) in rows]
 
     def oldest_unsent(self) -> list[tuple[str, datetime]]:
         """When the oldest row was made that each channel has still to send."""
@@ -408,6 +444,12 @@ class Outbox:
             "SELECT channel, min(created_at) FROM outbox WHERE state IN ('pending', 'leased') GROUP BY channel"
         )
         return [(channel, from_us(at)) for channel, at in rows]
+
+    def put_off_recipients(self) -> list[tuple[str, int]]:
+        """How many rows of each channel reached some of its people, and wait to reach the others."""
+        return self._connection.execute(
+            "SELECT channel, sum(receipt IS NOT NULL) FROM outbox WHERE state IN ('pending', 'leased') GROUP BY 1"
+        ).fetchall()
 
     def depth(self) -> list[tuple[str, str, int]]:
         """How many rows each channel has in each state that has not ended: (channel, state, count)."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 MIGRATION_SET = "response_monitor"
-NAMES = ("0001_the_beginning", "0002_clocks", "0003_dead_letters")
+NAMES = ("0001_the_beginning", "0002_clocks", "0003_dead_letters", "0004_ended_alerts")
 """All migrations, in order: what a file must have applied, and no others, to be served."""
 
 _FACTS = """
@@ -215,6 +215,11 @@ _DEAD_LETTERS = """
 CREATE INDEX outbox_dead ON outbox (channel, pk) WHERE state = 'dead'; -- asked at every scrape
 """
 
+_ENDED_ALERTS = """
+CREATE INDEX outbox_ended ON outbox (state, channel) -- for `alerts list`; each index ends with the row's number
+    WHERE state IN ('delivered', 'superseded', 'shadow'); -- what waits is not in it, and costs nothing more
+"""
+
 
 def migrations() -> Migrations:
     """All migrations, for `database.open_database` to apply."""
@@ -238,6 +243,11 @@ def migrations() -> Migrations:
     @steps(name=NAMES[2])
     def dead_letters(db: Database) -> None:
         for statement in _statements(_DEAD_LETTERS):
+            db.execute(statement)
+
+    @steps(name=NAMES[3])
+    def ended_alerts(db: Database) -> None:
+        for statement in _statements(_ENDED_ALERTS):
             db.execute(statement)
 
     return steps

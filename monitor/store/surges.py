@@ -139,11 +139,12 @@ class Surges:
         return [((scope, thread, customer), from_us(at)) for scope, thread, customer, at in rows.fetchall()]
 
     def supersede_claims(self, storm: Surge, reason: str, now: datetime) -> dict[str, int]:
-        """What waits to be sent of a storm's cases is not sent by itself. Returns how many by channel."""
+        """What waits to be sent of a storm's cases is not sent by itself; but for what tells somebody that
+        theirs is late, which the storm does not. Returns how many by channel."""
         rows = self._connection.execute(
             "SELECT o.pk, o.channel FROM outbox o JOIN scopes s ON s.id = o.scope WHERE o.state = 'pending'"
             " AND o.stage IN ('warning', 'breach', 'escalated') AND s.brand = ? AND o.created_at >= ?"
-            " AND o.maybe_told = 0",
+            " AND o.maybe_told = 0 AND json_extract(o.body, '$.to') IS NULL",
             (storm.brand, to_us(storm.since)),
         ).fetchall()
         dropped: dict[str, int] = {}

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 import alerts
-from alerts.contract import Channel, Receipt
-from rules.alert import Stage
+from alerts.contract import Channel, Personal, Receipt
+from rules.alert import Addressee, Stage
 from simulator.alertmanager_api import BEARER
 from simulator.faults import Fault, FaultKind
 from simulator.hooks_api import ROUTING_KEY
@@ -101,6 +101,37 @@ def test_a_channel_names_its_recipient_without_secrets(bench: Bench) -> None:
     shown = f"{channel.recipient} {channel!r} {bench.received()}"
     assert channel.recipient and channel.recipient.isprintable()
     assert not any(secret in shown for secret in SECRETS)
+
+
+ANA = Addressee("ana", "U0ANA", "ana@acme.example", "@olga")
+NOBODY = Addressee("zoe", "no id", None)
+
+
+@pytest.mark.parametrize("continued", [False, True], ids=["first", "continued"])
+def test_what_is_for_one_person_reaches_that_person(bench: Bench, continued: bool) -> None:
+    """A channel that says that it reaches somebody by name does: once, and so that they notice. Those
+    that cannot do not say so, and are never asked."""
+    channel = bench.make()
+    assert isinstance(channel, Personal) == (bench.kind in ("slack", "smtp"))
+    if not isinstance(channel, Personal):
+        return
+    assert channel.reach(NOBODY) is None
+    reach = channel.reach(ANA)
+    assert reach is not None and reach.recipient in (channel.recipient, ANA.email)
+    previous = channel.send(alert(Stage.BREACH), None, LIMIT) if continued else None
+    bench.clock.move(60)
+    given = replace(alert(Stage.MOVED, at=bench.clock.now()), addressee=ANA)
+    receipt = channel.send(given, previous if reach.recipient == channel.recipient else None, LIMIT)
+    assert receipt.put_off == receipt.left_out == ""
+    told = [one for one in bench.received() if any("iven to ana by @olga" in text for text in one.texts)]
+    if bench.kind == "slack":
+        assert [post.called for post in bench.sink.posts if post.called] == [("U0ANA",)]
+        assert any("<@U0ANA>" in text for one in told for text in one.texts)
+    else:
+        mails = [mail for mail in bench.sink.mails if mail.key == given.key]
+        assert [mail.recipients for mail in mails] == [("ana@acme.example",)]
+        assert mails[0].message["To"] == "ana@acme.example"
+        assert told and "olga" in str(mails[0].message["Subject"]) + mails[0].part("plain")
 
 
 def test_a_closed_channel_can_be_closed_again(bench: Bench) -> None:

@@ -8,8 +8,8 @@ from datetime import date
 from textwrap import dedent
 
 from monitor.calendars import CalendarConfig, make_calendar, week_lines
-from monitor.config import EscalationConfig, TargetConfig
-from monitor.load import plain, template
+from monitor.config import EscalationConfig, TargetConfig, plain
+from monitor.load import template
 from monitor.policy import make_target
 from monitor.who import PersonConfig, RouteConfig, hidden_routes, untaken
 from rules.hours import Calendar

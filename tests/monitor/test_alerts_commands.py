@@ -316,6 +316,22 @@ def test_a_case_is_assigned_to_the_person_that_is_meant(home: House) -> None:
         assert home.cases()[0].assignee == kept
 
 
+def test_route_tells_who_hears_that_theirs_is_late(home: House) -> None:
+    """Ben has an address only: the breach would be mailed to him, over the channel that is set for that."""
+    text = CONFIG.replace(
+        "[[routes]]", '[[people]]\nname = "ben"\nemail = "ben@acme.example"\n\n[[routes]]', 1
+    )
+    text = text.replace("[alerts]\n", '[alerts]\npeople_over = "mail"\n', 1)
+    home.path.write_text(text, "utf-8")
+    done = CliRunner().invoke(app, ["assign", "1", "ben", "-c", str(home.path), *NOW])
+    assert done.exit_code == 0 and "warning" not in done.output
+    stages = {(s["stage"], s["repeat"]): s for s in as_json("route", "acme/x/1", config=home.path)["stages"]}
+    late = stages["breach", 0]["told"][-1]
+    assert (late["channel"], late["recipient"]) == ("mail", "ben@acme.example")
+    assert late["notes"] == ["for ben alone, whose it is"]
+    assert all(t["recipient"] != "ben@acme.example" for t in stages["warning", 0]["told"])
+
+
 def test_the_fallback_over_a_real_mail_server_names_the_channel_that_failed(home: House) -> None:
     """What care refused arrives by mail from the daemon's own step, with its reason."""
     from tests.monitor.test_routes import PUBLIC

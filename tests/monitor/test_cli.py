@@ -229,6 +229,12 @@ def test_mute_takes_an_author_or_a_phrase(config: Path) -> None:
     assert run("mute", "--author", "@ben", "--for", "2d", "-c", str(config), *NOW).exit_code == 0
     assert run("mute", "--phrase", "boycott acme", "-c", str(config), *NOW).exit_code == 0
     assert run("mute", "-c", str(config), *NOW).exit_code == 2
+    muted = json.loads(run("status", "--json", "-c", str(config), *NOW).stdout)["muted"]
+    assert [(m["what"], m["is"]) for m in muted] == [("author", "@ben"), ("phrase", "boycott acme")]
+    assert run("unmute", "--author", "BEN", "-c", str(config), *NOW).exit_code == 0
+    again = run("unmute", "--author", "ben", "-c", str(config), *NOW)
+    assert again.exit_code == 1 and "no such author is muted" in again.output
+    assert run("unmute", "-c", str(config), *NOW).exit_code == 2
 
 
 def test_rebuild_changes_nothing_by_itself(config: Path) -> None:

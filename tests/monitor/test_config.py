@@ -21,8 +21,8 @@ from monitor.config import (
     RulesConfig,
     TargetConfig,
     WebConfig,
+    plain,
 )
-from monitor.load import plain
 from monitor.policy import make_target
 from rules.match import Traits
 from rules.meaning.contract import Priority

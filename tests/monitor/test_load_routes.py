@@ -79,6 +79,16 @@ fallback = ["care"]
         ('name = "rest"', 'name = "Late"', "27: routes[1].name: 'Late' is the name of another route"),
         (
             'fallback = ["care"]',
+            'people_over = "ops"',
+            "31: alerts.people_over: unknown channel 'ops'; known are care",
+        ),
+        (
+            'fallback = ["care"]',
+            'people_over = "care"',
+            "31: alerts.people_over: 'care' is no channel of type \"smtp\"",
+        ),
+        (
+            'fallback = ["care"]',
             'fallback = ["ops"]',
             "31: alerts.fallback[0]: unknown channel 'ops'; known are care",
         ),

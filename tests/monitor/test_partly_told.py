@@ -71,6 +71,7 @@ def test_who_was_put_off_is_told_later_and_the_others_once(tmp_path: Path, sink:
     assert _send(home, channel, 15) == ["retry"]
     assert (_stages(sink, CARE), _stages(sink, LEAD)) == (["breach"], [])
     assert _send(home, channel, 16) == ["retry"]
+    assert home.store.outbox.put_off_recipients() == [("mail", 1)]
     sink.refused_recipients = {}
     assert _send(home, channel, 20) == ["delivered"]
     assert (_stages(sink, CARE), _stages(sink, LEAD)) == (["breach"], ["breach"])

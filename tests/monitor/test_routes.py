@@ -526,4 +526,4 @@ def test_a_muted_campaign_reaches_neither_a_route_nor_the_fallback(tmp_path: Pat
     home.watch(16)
     rows = home.store.outbox.latest((), None, 10)
     assert {row.subject for row in rows} == {"acme/x/2"}
-    assert home.count("alerts_muted") >= 1
+    assert home.count("alerts_muted") == 1

@@ -300,8 +300,7 @@ def test_a_muted_author_alerts_nobody_until_it_ends(tmp_path: Path) -> None:
     home.take(0, customer("1", 0))
     mute(home.store, Mute("", "author", "@Ana", at(20), "olga", at(1)), at(1))
     assert home.watch(16).said == 0
-    assert home.count("alerts_muted") >= 1
-    home.store.cases.look_at_waiting(at(21))
+    assert home.count("alerts_muted") == 1
     assert home.watch(21).said == 1
 
 

@@ -128,6 +128,18 @@ def test_dashboard_queries_are_valid(tmp_path: Path) -> None:
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
+def test_dashboard_shows_how_people_are_told() -> None:
+    """Whatever we measure of alerts and channels has a panel: what nobody sees warns nobody."""
+    shown = set(re.findall(r"\bresponse_monitor_\w+", " ".join(expressions())))
+    shown |= {name.removesuffix("_bucket") for name in shown}
+    about = re.compile(r"response_monitor_(alert|channel|outbox|dead|storms|spikes|false)")
+    # How many were made says nothing that how they ended does not.
+    measured = {doc.name for doc in METRICS if about.match(doc.name)} - {
+        "response_monitor_alerts_created_total"
+    }
+    assert measured and measured - shown == set()
+
+
 def test_dashboard_panels_do_not_overlap() -> None:
     """The dashboard looks as it was drawn: each panel has an id and a place of its own."""
     panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]

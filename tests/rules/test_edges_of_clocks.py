@@ -298,6 +298,7 @@ LONG = Case(
     assignee="cleo",
     snoozed_until=at(40),
     moved=says(Word.SNOOZE, "4", 17, until=at(40)),
+    assigned=says(Word.ASSIGN, "4", 15, note="cleo"),
 )
 """A long case, field by field, as the story below comes to it."""
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.alert import Stage
+from rules.alert import Reach, Stage
 from rules.case import ClockName
 from rules.hours import Calendar, Opening
 from rules.match import Match, Traits
 from rules.meaning.contract import Priority
 from rules.message import Kind
-from rules.routes import News, Route, Row, find_routes, find_told, last_resort
+from rules.routes import News, Route, Row, find_own, find_routes, find_told, last_resort
 from rules.targets import PRIORITY_ORDER
 from rules.team import Person, find_person, on_shift, signed_by
 
@@ -311,3 +311,54 @@ def test_a_signature_is_a_word_of_its_own() -> None:
     """ "Norman" is not signed by "an"."""
     assert signed_by([Person("ana", signature="an")], "Yours, Norman") is None
     assert signed_by([Person("ana", signature="an")], "Yours, an") is not None
+
+
+CALLED = Reach(CARE.recipient, hears_all=True)
+ALONE = Reach("ana@acme.example", hears_all=False)
+AMONG = Reach("ana@acme.example", hears_all=True)
+
+
+@pytest.mark.parametrize(
+    ("heard", "reaches", "otherwise", "theirs", "late"),
+    [
+        ((CARE, MAIL), {"care": CALLED, "mail": ALONE}, None, ("care", "#care"), None),
+        ((MAIL, CARE), {"care": CALLED, "mail": ALONE}, None, ("care", "#care"), None),
+        ((CARE, MAIL), {"mail": ALONE}, None, ("mail", "ana@acme.example"), ("mail", "ana@acme.example")),
+        ((CARE, MAIL), {"mail": AMONG}, None, ("mail", "ana@acme.example"), None),
+        ((CARE,), {"mail": ALONE}, None, None, None),
+        ((CARE,), {"mail": ALONE}, "mail", ("mail", "ana@acme.example"), ("mail", "ana@acme.example")),
+        ((CARE,), {"care": CALLED, "mail": ALONE}, "mail", ("care", "#care"), None),
+        ((), {}, "mail", None, None),
+    ],
+    ids=[
+        "called in Slack, and no mail",
+        "called in Slack, whatever stands first",
+        "no id in Slack: by mail",
+        "reads the team's mails: told that it is theirs, not again that it is late",
+        "over no channel of the routes, and no other",
+        "over the other channel",
+        "the other only where it must be",
+        "nobody knows how",
+    ],
+)
+def test_one_person_is_told_over_one_channel(
+    heard: tuple[Route, ...],
+    reaches: dict[str, Reach],
+    otherwise: str | None,
+    theirs: tuple[str, str] | None,
+    late: tuple[str, str] | None,
+) -> None:
+    """Whose a case is hears so once, where they notice it, and never twice of the same."""
+    found = [
+        find_own((CARE, LEGAL, MAIL), heard, reaches, otherwise, "acme", late=is_late)
+        for is_late in (False, True)
+    ]
+    assert [None if r is None else (r.channel, r.recipient) for r in found] == [theirs, late]
+
+
+def test_the_channel_of_people_keeps_to_its_brands() -> None:
+    """What is said of a brand is for its own people."""
+    other = replace(MAIL, brands=frozenset({"other"}))
+    assert find_own((other,), (), {"mail": ALONE}, "mail", "acme", late=False) is None
+    mine = find_own((other,), (), {"mail": ALONE}, "mail", "other", late=False)
+    assert mine is not None and not mine.updates
