@@ -70,7 +70,7 @@ def write_config(town: Town, folder: Path, port: int, extra: str = "") -> Path:
 @contextmanager
 def running(town: Town, folder: Path, stopwatch: Callable[[], float], extra: str = "") -> Iterator[Running]:
     """The daemon on a free port, ready; killed at the end if it still runs."""
-    port = _free_port()
+    port = free_port()
     config = write_config(town, folder, port, extra)
     log = folder / "log"
     with log.open("wb") as stream:
@@ -91,7 +91,7 @@ def running(town: Town, folder: Path, stopwatch: Callable[[], float], extra: str
         process.wait(10)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
