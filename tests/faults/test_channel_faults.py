@@ -71,7 +71,8 @@ def test_fault_13_retry_after_in_any_form_is_kept_or_clamped(
         town.clock.world.at = refused.again_at
     assert [done.outcome for done in town.send("care")] == ["delivered"]
     assert town.rows("care") == [(*ONE, "delivered")]
-    assert town.posted() == [("acme/x/1", pytest.approx(16 + wait / 60))]
+    ((about, minute),) = town.posted()
+    assert about == "acme/x/1" and minute == pytest.approx(16 + wait / 60)
 
 
 def _say_404(town: Street) -> None:
@@ -96,7 +97,7 @@ def test_fault_14_a_channel_that_refuses_is_a_dead_letter_and_the_fallback_tells
         assert town.rows("care") == [(*ONE, "dead")]
         told = dict(town.mailed())
         assert told.pop("acme/x/1") == "breach"
-        assert list(told.values()) == ["trouble"] and list(told)[0].startswith("channel_care_dead")
+        assert list(told.values()) == ["trouble"] and next(iter(told)).startswith("channel_care_dead")
         trouble = next(mail for mail in town.mail.mails if mail.stage == "trouble")
         assert "Alerts over care are not accepted" in str(trouble.message["Subject"])
         assert "told here because it could not be said over care" in town.mail_about("acme/x/1")

@@ -31,8 +31,8 @@ from tests.monitor.test_daemon import WAIT_SECONDS_MAX, free_port, wait_for
 
 @contextmanager
 def working(town: Street) -> Iterator[Callable[[], None]]:
-    """The core and a worker for each channel, on threads of their own, by the town's clock. Gives what has the
-    core look and wakes every worker."""
+    """The core and a worker for each channel, on threads of their own, by the town's clock. Gives what has
+    the core look and wakes every worker."""
     made: list[Core] = []
     ready = threading.Event()
 
@@ -70,8 +70,8 @@ def working(town: Street) -> Iterator[Callable[[], None]]:
 
 def test_fault_12_slack_says_429_for_minutes(tmp_path: Path, stopwatch: Callable[[], float]) -> None:
     """From 12:16 to 12:20 Slack says 429 and "in two minutes". It is asked at 12:16, 12:18 and 12:20, and
-    not once in between, however much comes up meanwhile; each mail goes out at its minute; at 12:20 Slack hears
-    what is still true, each once and in the order in which it came up, and not who was answered meanwhile."""
+    not once in between, however much comes up meanwhile; each mail goes out at its minute; at 12:20 Slack
+    hears what is still true, each once and in the order in which it came up, and not who was answered."""
     with street(tmp_path) as town:
         town.complain(1)
         town.go_to(1)
@@ -185,7 +185,7 @@ def test_fault_10_a_stop_in_the_middle_of_a_send(
                 daemon.process.kill()
             ended = daemon.process.wait(WAIT_SECONDS_MAX)
             assert ended == (-signal.SIGKILL if way == "is killed" else 0)
-        assert [row.state for row in town.home.store.outbox.of_subject("acme/x/1")][0] == left
+        assert town.home.store.outbox.of_subject("acme/x/1")[0].state == left
         assert len(workspace.posts) == posts
         gate.opened.set()
         town.go_to(17)
