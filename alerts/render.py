@@ -369,14 +369,17 @@ def _render_storm(alert: Alert, storm: Storm, zone: ZoneInfo) -> Rendered:
         words = [f'"{inert(word, NAME_LENGTH_MAX)}" in {count:,}' for word, count in storm.words[:NOTES_MAX]]
         facts.append(("Common words", ", ".join(words)))
     queue = inert(storm.queue_command, VALUE_LENGTH_MAX)
-    if not over:
+    if not over and storm.held_since is not None:
+        facts.append(("Why", "nothing could be said here for a while: this stands for the single alerts"))
+    elif not over:
         facts.append(("Meanwhile", "this stands for the single alerts"))
-    headline = (
-        f"Storm at {brand}: {_count(storm.waiting, 'case')} waiting too long, {storm.answered:,} answered"
-    )
+    name, ended_name = f"Storm at {brand}", f"The storm at {brand} is over"
+    if storm.held_since is not None:
+        name, ended_name = f"Held up at {brand}", f"What was held up at {brand} is over"
+    headline = f"{name}: {_count(storm.waiting, 'case')} waiting too long, {storm.answered:,} answered"
     if over:
         left = f"{storm.waiting:,} still {_wait_verb(storm.waiting)}" if storm.waiting else "nobody waits"
-        headline = f"The storm at {brand} is over: {_count(storm.reached, 'case')}"
+        headline = f"{ended_name}: {_count(storm.reached, 'case')}"
         headline += f", {storm.answered:,} answered, {left}"
     return Rendered(
         mark=_MARKS[Stage.CLEARED if over else Stage.STORM],
@@ -387,7 +390,7 @@ def _render_storm(alert: Alert, storm: Storm, zone: ZoneInfo) -> Rendered:
         caveats=_notes(storm.caveats),
         link=None,
         link_text="",
-        thread_title=f"Storm at {brand}, {_when(storm.since, zone)}",
+        thread_title=f"{name}, {_when(storm.since, zone)}",
         footer=f"All that wait: {queue}",
         cases=tuple(_line(case, alert.at) for case in storm.worst[:WORST_MAX]),
     )

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from alerts.contract import Channel
 from monitor.cli import app
 from monitor.clock import Clock
 from monitor.daemon import build_edges, build_policy
-from monitor.dispatch import Dispatched, dispatch_once
+from monitor.dispatch import Dispatched, lease, next_due, record, send
 from monitor.load import load_config
 from monitor.metrics import StoreCollector
 from monitor.store.store import open_store, read_store
@@ -101,6 +102,7 @@ class Street:
     faults: Faults
     config: Path
     time_limit: float
+    chance: Random
 
     def go_to(self, minute: float) -> None:
         """It is so many minutes past noon."""
@@ -119,14 +121,12 @@ class Street:
 
     def send_one(self, name: str) -> Dispatched:
         """Let a channel send the next that it may send now."""
-        return dispatch_once(
-            self.home.store,
-            self.home.policy,
-            name,
-            self.channels[name],
-            self.clock.now(),
-            time_limit=self.time_limit,
-        )
+        store, policy, now = self.home.store, self.home.policy, self.clock.now()
+        leased, dropped = lease(store, policy, name, now, 60.0)
+        if leased is None:
+            return Dispatched("idle", next_due(store, policy, name, now), dropped)
+        sent = send(self.channels[name], leased, self.time_limit)
+        return record(store, policy, sent, now, self.chance.random())
 
     def send(self, name: str) -> list[Dispatched]:
         """Let a channel send all that it may send now; what became of each."""
@@ -236,7 +236,7 @@ def street(
         store = open_store(state / "monitor.db")
         home = House(store, build_policy(loaded, edges), state / "monitor.db")
         seconds = loaded.http.time_limit.total_seconds()
-        yield Street(home, clock, edges.channels, slack, mail, faults, config, seconds)
+        yield Street(home, clock, edges.channels, slack, mail, faults, config, seconds, Random(15))
         for channel in edges.channels.values():
             channel.close()
         store.close()
