@@ -51,8 +51,8 @@ def test_a_full_disk_keeps_the_cursor_and_heals_by_itself(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_is_no_heartbeat_and_the_alerts_come_when_there_is_space(tmp_path: Path) -> None:
-    """FAULTS 2: while what is owed cannot be written down the deadline loop does not beat (so that /readyz says
-    503, the watchdog bites and Prometheus tells of a stalled loop), and with space all are told of."""
+    """FAULTS 2: while what is owed cannot be written down the deadline loop does not beat (so that /readyz
+    says 503, the watchdog bites and Prometheus tells of a stalled loop); with space all are told of."""
     home = house(tmp_path)
     home.take(1, *(customer(str(n), 0, who=f"c{n}") for n in range(200)))
     beats: list[int] = []
