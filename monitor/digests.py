@@ -26,28 +26,41 @@ OVER_AFTER = timedelta(days=1)
 
 
 def gather(
-    store: Store, policy: Policy, channel: str, still_true: Callable[[Row], bool], now: datetime
+    store: Store, policy: Policy, taken: Row, still_true: Callable[[Row], bool], now: datetime
 ) -> None:
-    """A channel took an alert. Where more cases of a brand wait to be said there than make a storm, they are
-    said in one message, and not one by one: after an outage people get a digest and no flood.
+    """A channel took this alert. Where it had waited, and more cases of a brand wait to be said there than
+    make a storm, they are said in one message, and not one by one: after an outage people get a digest and no
+    flood.
 
     `still_true` asks a row's case once more, and ends the row where it is not. Nothing is gathered while a
     channel takes nothing: until then each alert is tried, and told to its fallback, by itself.
     """
     if policy.storm is None:
         return
-    scopes = store.scopes()
-    held: dict[tuple[str, str], list[Row]] = {}
-    for row in store.outbox.held_back(channel, now, CASES_MAX):
-        if row.about is not None:
-            held.setdefault((scopes[row.about.scope][0], row.recipient), []).append(row)
-    for (brand, recipient), rows in held.items():
+    waited = now - taken.created_at >= timedelta(seconds=policy.storm.within_seconds)
+    if taken.attempts <= 1 and not waited:
+        return  # nothing holds this channel up
+    channel = taken.channel
+    for (brand, recipient), rows in _held(store, channel, now).items():
         heard = [Heard(r) for r in policy.routes if (r.channel, r.recipient) == (channel, recipient)]
         if not heard or _count(rows) <= policy.storm.cases:
             continue
         true = [row for row in rows if still_true(row)]
         if _count(true) > policy.storm.cases:
             _say_together(store, policy, brand, heard, true, now)
+
+
+def _held(store: Store, channel: str, now: datetime) -> dict[tuple[str, str], list[Row]]:
+    """What was held back, by brand and recipient."""
+    held: dict[tuple[str, str], list[Row]] = {}
+    try:
+        scopes = store.scopes()
+        for row in store.outbox.held_back(channel, now, CASES_MAX):
+            if row.about is not None:
+                held.setdefault((scopes[row.about.scope][0], row.recipient), []).append(row)
+    except (LookupError, TypeError, ValueError):
+        return {}  # a row that somebody broke must not undo that another one was sent
+    return held
 
 
 def _count(rows: list[Row]) -> int:
@@ -64,7 +77,7 @@ def _say_together(
         store.outbox.supersede(row, f"said by the digest {digest.subject}", now)
     store.figures.count("alerts_ended", len(rows), channel=rows[0].channel, outcome="superseded")
     say(store, policy, Owed(Stage.STORM, 0, 0, now), digest.subject, None, heard, {"surge": digest.pk}, now)
-    store.surges.note_said(digest, standing_of(store, digest), now)
+    store.surges.note_said(digest, [_count(rows), _count(rows), 0], now)
 
 
 def watch_digest(

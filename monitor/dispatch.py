@@ -236,7 +236,7 @@ def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: floa
             seconds = max(0.0, (now - opens_at(policy, row.channel, row.created_at)).total_seconds())
             store.figures.observe("alert_delivery_seconds", seconds, DELIVERY_BUCKETS, channel=row.channel)
             _tell_of_left_out(store, policy, row, sent.receipt, now)
-            gather(store, policy, row.channel, lambda held: _is_still_true(store, policy, held, now), now)
+            gather(store, policy, row, lambda held: _is_still_true(store, policy, held, now), now)
             return Dispatched("delivered", next_due(store, policy, row.channel, now), key=row.key)
         detail = str(error) if error is not None else "no receipt and no reason"
         if isinstance(error, RetryAt | Malformed) and not too_old:

@@ -207,7 +207,8 @@ def _say_surge(
 ) -> None:
     """Have a storm or a spike said: a storm to whoever was to be told of its cases."""
     words: dict[str, object] = {"surge": surge.pk}
-    told = {(r.channel, r.recipient) for r in store.outbox.of_subject(surge.subject)}
+    said = store.outbox.of_subject(surge.subject)
+    told = {(r.channel, r.recipient) for r in said if r.said.told or surge.kind is not Kind.DIGEST}
     if owed.stage is Stage.CLEARED or surge.kind is Kind.DIGEST:
         heard = tuple(Heard(r) for r in policy.routes if (r.channel, r.recipient) in told)
     else:
