@@ -7,6 +7,7 @@ may be known or not.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rules.alert import Addressee, Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
@@ -41,7 +42,8 @@ def invented_alerts() -> Iterator[Alert]:
                                 "trial", "acme/x/1", stage, _NOW, repeat, case, step=step, addressee=one
                             )
     for storm in (_full_storm(), _bare_storm()):
-        yield Alert("trial", "storm", Stage.STORM, _NOW, storm=storm)
+        for held in (storm, replace(storm, held_since=storm.since)):
+            yield Alert("trial", "storm", Stage.STORM, _NOW, storm=held)
     for usual in (0.0, 2.5):
         yield Alert("trial", "spike", Stage.SPIKE, _NOW, spike=Spike("Acme", 12, 600.0, usual, _NOW))
     for stage in (Stage.TROUBLE, Stage.CLEARED, Stage.TEST):

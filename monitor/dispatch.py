@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.contract import Channel, Receipt
+from monitor.digests import gather
 from monitor.muting import Mutes, why_muted
 from monitor.policy import Policy
 from monitor.saying import fall_back, opens_at, say
 from monitor.store.cases import Row as CaseRow
 from monitor.store.outbox import Row
 from monitor.store.store import Store
+from monitor.store.surges import Kind
 from monitor.telling import case_of, make_alert
 from monitor.watch import said_of
 from rules.alert import Alert, Stage
@@ -104,8 +106,7 @@ def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seco
         _bury(store, policy, row, f"could not be put into words: {type(error).__name__}", now)
         return True
     if alert is None:
-        store.outbox.supersede(row, why_not or "", now)
-        store.figures.count("alerts_ended", channel=row.channel, outcome="superseded")
+        _supersede(store, row, why_not or "", now)
         return True
     until = put_off_until(held.case if held else None, row.said, now, policy.manner)
     if until is not None:
@@ -117,6 +118,28 @@ def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seco
         return False
     # Whether an earlier try may have got through; this one's own outcome says it of this one.
     return Leased(replace(leased, maybe_told=row.maybe_told), alert, previous)
+
+
+def _is_still_true(store: Store, policy: Policy, row: Row, now: datetime) -> bool:
+    """Whether what was held back may be said now; it ends, or is put off, where not. What cannot be read is
+    left to whoever leases it."""
+    try:
+        held = case_of(store, row)
+        why_not, _ = _recheck(store, policy, row, held, now)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return False
+    if why_not is not None:
+        _supersede(store, row, why_not, now)
+        return False
+    until = put_off_until(held.case if held else None, row.said, now, policy.manner)
+    if until is not None:
+        store.outbox.put_off(row.pk, until)
+    return until is None
+
+
+def _supersede(store: Store, row: Row, why_not: str, now: datetime) -> None:
+    store.outbox.supersede(row, why_not, now)
+    store.figures.count("alerts_ended", channel=row.channel, outcome="superseded")
 
 
 def next_due(store: Store, policy: Policy, channel: str, now: datetime) -> datetime | None:
@@ -187,6 +210,9 @@ def _news_no_more(store: Store, row: Row, same: Sequence[Row]) -> str | None:
     """Why what is said of ourselves, or of a storm, is no news any more after a wait; None: it is."""
     if "surge" in row.body and any(r.pk > row.pk and r.said.pending for r in same):
         return "how it stands by now is said instead"
+    surge = store.surges.get(row.body["surge"]) if "surge" in row.body else None
+    if surge is not None and surge.kind is Kind.DIGEST and surge.over_at and row.stage is Stage.STORM:
+        return "nobody of it waits any more"
     if row.stage is Stage.TROUBLE and "account" in row.body:
         where = (row.body["brand"], row.body["connector"], row.body["account"])
         blind = [
@@ -230,6 +256,7 @@ def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: floa
             seconds = max(0.0, (now - opens_at(policy, row.channel, row.created_at)).total_seconds())
             store.figures.observe("alert_delivery_seconds", seconds, DELIVERY_BUCKETS, channel=row.channel)
             _tell_of_left_out(store, policy, row, sent.receipt, now)
+            gather(store, policy, row, lambda held: _is_still_true(store, policy, held, now), now)
             return Dispatched("delivered", next_due(store, policy, row.channel, now), key=row.key)
         detail = str(error) if error is not None else "no receipt and no reason"
         if isinstance(error, RetryAt | Malformed) and not too_old:

@@ -89,13 +89,29 @@ def watch_storm(store: Store, policy: StormPolicy, storm: Surge, say: Say, now: 
 
 
 def cases_of(reader: Reader, storm: Surge) -> list[CaseRow]:
-    """The cases of a storm: those of its brand that reached a stage since it began."""
+    """The cases of a storm: those of its brand that reached a stage since it began. Of a digest: those that
+    it says."""
+    if storm.kind is Kind.DIGEST:
+        return _held_cases(reader, storm)
     found: dict[str, CaseRow] = {}
     until = storm.over_at
     for (scope, conversation, customer), at in reader.surges.claimed_messages(
         storm.brand, storm.since, until, CASES_MAX
     ):
         row = reader.cases.holding(scope, conversation, customer, at)
+        if row is not None:
+            found[row.case.id] = row
+    return list(found.values())
+
+
+def _held_cases(reader: Reader, digest: Surge) -> list[CaseRow]:
+    found: dict[str, CaseRow] = {}
+    for pk in digest.held[:CASES_MAX]:
+        said = reader.outbox.get(pk)
+        about = said.about if said is not None else None
+        if about is None:
+            continue
+        row = reader.cases.holding(about.scope, about.conversation, about.customer, about.message_at)
         if row is not None:
             found[row.case.id] = row
     return list(found.values())

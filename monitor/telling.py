@@ -171,6 +171,7 @@ def make_storm(reader: Reader, policy: Policy, surge: Surge, showing: Showing) -
             showing.countable(texts), {word.lower() for name in own_names for word in name.split()}
         ),
         over_at=surge.over_at,
+        held_since=surge.since if surge.kind is Kind.DIGEST else None,
     )
 
 

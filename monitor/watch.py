@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from monitor.digests import watch_digest
 from monitor.folding import clock_key, count_breach, is_counted
 from monitor.muting import Mutes, kept_back, muted_until, why_muted
 from monitor.policy import Policy
@@ -38,6 +39,7 @@ from rules.decisions import (
 )
 from rules.escalation import find_step
 from rules.routes import Heard, News, find_told, news_of
+from rules.storms import StormPolicy
 from rules.team import find_person
 
 BATCH = 200
@@ -227,6 +229,9 @@ def _say_claims(
     def say(surge: Surge, owed: Owed) -> None:
         _say_surge(store, policy, surge, owed, now, watched)
 
+    for digest in store.surges.all_running():
+        if digest.kind is Kind.DIGEST:
+            again += [t for t in [watch_digest(store, policy.storm or StormPolicy(), digest, say, now)] if t]
     for brand in sorted({*claims, *(s.brand for s in store.surges.all_running()), *store.surges.brands()}):
         mine = claims.get(brand, [])
         storm = None
@@ -270,11 +275,14 @@ def _say_surge(
 ) -> None:
     """Have a storm or a spike said: a storm to whoever was to be told of its cases."""
     words: dict[str, object] = {"surge": surge.pk}
-    told = {(r.channel, r.recipient) for r in store.outbox.of_subject(surge.subject)}
-    if owed.stage is Stage.CLEARED:
+    said = store.outbox.of_subject(surge.subject)
+    told = {(r.channel, r.recipient) for r in said if r.said.told or surge.kind is not Kind.DIGEST}
+    if owed.stage is Stage.CLEARED or surge.kind is Kind.DIGEST:
         heard = tuple(Heard(r) for r in policy.routes if (r.channel, r.recipient) in told)
     else:
         heard = policy.find_routes(News(owed.stage, surge.brand)).heard
+    if surge.kind is Kind.DIGEST and owed.stage is Stage.STORM:  # its beginning was said when it was made
+        heard = tuple(h for h in heard if h.route.updates)
     if surge.kind is Kind.STORM and owed.stage is not Stage.CLEARED:
         hearers = store.surges.hearers(surge.brand, surge.since)
         named = {h.route.channel for h in heard}

@@ -109,8 +109,9 @@ class Storm:
     `reached` counts the cases that reached a stage since `since`; of them, `waiting` still wait and
     `answered` were answered (the rest ended otherwise). `worst` are at most five that wait, the worst first.
     `words` are (word, in how many cases), the most common first: customers' words, attacker-controlled.
-    `over_at` is when it ended; None while it goes on. `queue_command` shows all that wait. `calls` and
-    `caveats` are as in `CaseFacts`.
+    `over_at` is when it ended; None while it goes on. `held_since`: it is no storm, but what could not be
+    said over this channel since then, said in one (None: it is a storm). `queue_command` shows all that
+    wait. `calls` and `caveats` are as in `CaseFacts`.
     """
 
     brand: str
@@ -125,6 +126,7 @@ class Storm:
     queue_command: str = "response-monitor queue"
     calls: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
+    held_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

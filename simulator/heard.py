@@ -17,6 +17,7 @@ CLAIMS = ("warning", "breach", "escalated")
 ENDS = ("cleared", "corrected")
 _STORM = re.compile(r"(?P<brand>.+)_storm_(?P<number>\d+)")
 _BLIND = re.compile(r"(?P<brand>.+)/(?P<connector>.+)/(?P<account>.+)_blind_(?P<episode>\d+)")
+_OF_MANY = re.compile("_(storm|blind|digest)_")
 _STORM_COUNT = re.compile(r"is over: ([\d,]+) cases?\b")
 
 
@@ -66,7 +67,7 @@ def read_claims(heard: Iterable[Heard]) -> list[Claim]:
     found = []
     for h in heard:
         parts = h.key.rsplit("/", 6)
-        if len(parts) != 7 or "_storm_" in parts[0] or "_blind_" in parts[0]:
+        if len(parts) != 7 or _OF_MANY.search(parts[0]):
             continue
         subject, clock, wait, stage, repeat, channel, _ = parts
         found.append(

@@ -253,6 +253,17 @@ class Outbox:
         ).fetchone()
         return bool(row[0])
 
+    def held_back(self, channel: str, now: datetime, limit: int) -> list[Row]:
+        """The stages of cases that a channel has still to say, oldest first: what was tried in vain, and what
+        has not been tried. Not what reached some already, or is put off until its hours begin."""
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM outbox INDEXED BY outbox_due WHERE channel = ? AND state IN ('pending', 'leased')"
+            " AND state = 'pending' AND stage IN ('warning', 'breach', 'escalated') AND receipt IS NULL"
+            " AND conversation IS NOT NULL AND (due_at <= ? OR attempts > 0) ORDER BY pk LIMIT ?",
+            (channel, to_us(now), limit),
+        ).fetchall()
+        return [_row(r) for r in rows]
+
     def unsent(self, made_before: datetime, now: datetime, limit: int) -> list[Row]:
         """What was made before then, is not sent yet, and was not looked at by `look_later` for a fallback."""
         rows = self._connection.execute(

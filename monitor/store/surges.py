@@ -1,4 +1,4 @@
-"""Storms and spikes: their episodes, and what is counted to find them."""
+"""Storms, spikes and digests: their episodes, and what is counted to find them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     STORM = "storm"
     SPIKE = "spike"
+    DIGEST = "digest"  # what a channel could not say for a while, said in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Surge:
     @property
     def looked_at(self) -> datetime:
         return from_us(self.body["looked_at"]) if "looked_at" in self.body else self.since
+
+    @property
+    def held(self) -> list[int]:
+        """The outbox rows that a digest says."""
+        return list(self.body.get("held", ()))
 
     @property
     def standing(self) -> list[int]:
@@ -111,6 +117,12 @@ class Surges:
         body = {"count": count, "usual": usual}
         self._connection.execute("UPDATE surges SET body = ? WHERE pk = ?", (say_json(body), surge.pk))
         return replace(surge, body=body)
+
+    def note_held(self, digest: Surge, held: Sequence[int]) -> Surge:
+        """The outbox rows that it says."""
+        body = {**digest.body, "held": list(held)}
+        self._connection.execute("UPDATE surges SET body = ? WHERE pk = ?", (say_json(body), digest.pk))
+        return replace(digest, body=body)
 
     def claimed(self, brand: str, since: datetime, limit: int) -> list[tuple[tuple[int, str, str], datetime]]:
         """The cases of a brand that reached a stage after then, each with when it last did: when it was said,

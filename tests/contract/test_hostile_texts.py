@@ -97,7 +97,7 @@ def _look_at(bench: Bench) -> None:
     if bench.kind == "slack":
         post = bench.sink.posts[-1]
         assert not re.search("[<>]", post.text)
-        _look_at_blocks(post.blocks)
+        look_at_blocks(post.blocks)
     elif bench.kind == "webhook":
         _look_at_links(bench.sink.delivered[-1].body)
     elif bench.kind == "pagerduty":
@@ -116,11 +116,11 @@ def _look_at(bench: Bench) -> None:
         _look_at_mail(bench.sink.mails[-1])
 
 
-def _look_at_blocks(value: Any) -> None:
+def look_at_blocks(value: Any) -> None:
     """No text is read as markup, nobody is mentioned, and links lead where we say."""
     if isinstance(value, list):
         for each in value:
-            _look_at_blocks(each)
+            look_at_blocks(each)
     elif isinstance(value, dict):
         kind = value.get("type")
         assert kind in {
@@ -135,7 +135,7 @@ def _look_at_blocks(value: Any) -> None:
             assert value["text"].startswith("Open on X")
         for name, each in value.items():
             if name != "style":
-                _look_at_blocks(each)
+                look_at_blocks(each)
 
 
 def _look_at_links(value: Any) -> None:
@@ -154,7 +154,7 @@ def look_at_chat(text: str) -> None:
     assert not re.search(r"(?m)(?<!^)>", text)
 
 
-class _Tags(HTMLParser):
+class Tags(HTMLParser):
     """What a mail program would make of the HTML."""
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ def _look_at_mail(mail: Any) -> None:
     assert set(names) <= _HEADERS
     assert len(names) == len(set(names))
     assert not mail.message.defects
-    html = _Tags()
+    html = Tags()
     html.feed(mail.part("html"))
     assert html.found <= _TAGS
     assert all(re.fullmatch(r"https?://[!-~]+", link) for link in html.links)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from connectors.contract import Page
-from monitor.daemon import AlreadyRunning, _only_one
+from monitor.clock import Clock
+from monitor.core import Core
 from monitor.ingest import Arrival, ingest
 from monitor.poll import StreamRef, prepare
 from monitor.store.database import StoreFull
 from monitor.store.store import open_store
-from monitor.watch import watch_once
+from monitor.watch import Watched, watch_once
 from tests.monitor.build import MENTIONS, House, at, brand, customer, house, policy
 
 REF = StreamRef("acme", "x", "acme", MENTIONS)
@@ -47,14 +50,54 @@ def test_a_full_disk_keeps_the_cursor_and_heals_by_itself(tmp_path: Path) -> Non
     assert taken.new == 20
 
 
-def test_a_second_daemon_on_the_same_folder_is_refused(tmp_path: Path) -> None:
-    """FAULTS 6: two daemons would say everything twice."""
-    with _only_one(tmp_path / "daemon.lock"):
-        with pytest.raises(AlreadyRunning, match="another response-monitor"):
-            with _only_one(tmp_path / "daemon.lock"):
-                pass
-    with _only_one(tmp_path / "daemon.lock"):
-        pass
+def test_a_full_disk_is_no_heartbeat_and_the_alerts_come_when_there_is_space(tmp_path: Path) -> None:
+    """FAULTS 2: while what is owed cannot be written down the deadline loop does not beat (so that /readyz
+    says 503, the watchdog bites and Prometheus tells of a stalled loop); with space all are told of."""
+    home = house(tmp_path)
+    home.take(1, *(customer(str(n), 0, who=f"c{n}") for n in range(200)))
+    beats: list[int] = []
+    looks: list[Watched] = []
+
+    def look() -> None:
+        core = Core(home.store, home.policy, Standing(), looks.append, lambda: beats.append(1))
+        core.stop()
+        core.run()
+
+    pages = home.store.connection.execute("PRAGMA page_count").fetchone()[0]
+    home.store.connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+    look()
+    assert (beats, looks) == ([], [])
+    assert home.store.connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+    home.store.connection.execute("PRAGMA max_page_count = 1000000").fetchall()
+    look()
+    assert beats and looks[0].said == 200
+
+
+class Standing(Clock):
+    """It is sixteen minutes past noon."""
+
+    def now(self) -> datetime:
+        return at(16)
+
+
+def test_an_error_of_the_disk_leaves_the_page_unacknowledged(tmp_path: Path) -> None:
+    """FAULTS 3: the disk fails in the middle of a page (the kernel refuses the write, which SQLite knows as
+    an I/O error): nothing of it is kept, the cursor stays, and the same page comes again and is whole."""
+    home = house(tmp_path)
+    ingest(home.store, home.policy, arrival(home, 0, 1), at(2))
+    page = arrival(home, 1, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    written = max(file.stat().st_size for file in tmp_path.glob("monitor.db*"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (written + 4096, hard))
+    try:
+        with pytest.raises(StoreFull, match="disk I/O error"):
+            ingest(home.store, home.policy, page, at(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert prepare(home.store, REF, at(3)).cursor == {"v": 1, "page": 0}
+    assert home.store.connection.execute("SELECT count(*) FROM messages").fetchone() == (20,)
+    assert home.store.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert ingest(home.store, home.policy, arrival(home, 1, 1), at(4)).new == 20
 
 
 KILLED = """

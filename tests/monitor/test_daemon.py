@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def write_config(town: Town, folder: Path, port: int, extra: str = "") -> Path:
 @contextmanager
 def running(town: Town, folder: Path, stopwatch: Callable[[], float], extra: str = "") -> Iterator[Running]:
     """The daemon on a free port, ready; killed at the end if it still runs."""
-    port = _free_port()
+    port = free_port()
     config = write_config(town, folder, port, extra)
     log = folder / "log"
     with log.open("wb") as stream:
@@ -91,7 +92,7 @@ def running(town: Town, folder: Path, stopwatch: Callable[[], float], extra: str
         process.wait(10)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -114,6 +115,10 @@ def test_it_starts_is_scraped_reloads_and_stops(
         daemon.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "reload refused" in daemon.log(), stopwatch, "the bad config was not refused")
         assert 'response_monitor_config_reloads_total{outcome="refused"} 1.0' in _metrics(daemon)
+        config.write_text(re.sub(r'env = "\w+"', 'env = "NOT_SET_ANYWHERE"', good, count=1), "utf-8")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "NOT_SET_ANYWHERE" in daemon.log(), stopwatch, "the missing credential is not named")
+        assert 'response_monitor_config_reloads_total{outcome="refused"} 2.0' in _metrics(daemon)
         config.write_text(good.replace('first_response = "15m"', 'first_response = "10m"'), "utf-8")
         daemon.process.send_signal(signal.SIGHUP)
         wait_for(lambda: '"event": "reloaded"' in daemon.log(), stopwatch, "the good config was not taken")

@@ -17,7 +17,7 @@ from simulator.slack_api import APP_TOKEN, SIGNING_SECRET, TOKEN, Post, SlackWor
 from simulator.slack_people import ANA
 from simulator.world import Clock as WorldClock
 from tests.acceptance.test_soak import ORIGIN, RATE, Soak, answers, asks, prepare
-from tests.monitor.test_daemon import _free_port, wait_for
+from tests.monitor.test_daemon import free_port, wait_for
 
 SOCKET = 'app_token = { env = "SOAK_APP_TOKEN" }\n'
 CALLBACKS = 'signing_secret = { env = "SOAK_SIGNING_SECRET" }\n'
@@ -37,7 +37,7 @@ def test_a_press_shows_in_the_message_and_the_answer_ends_it(
     slack = SlackWorkspace(world, channels=("#care",))
     with Served(make_slack_app(slack)) as served:
         slack.url = served.url
-        port = _free_port()
+        port = free_port()
         soak = prepare(tmp_path, served.url, world.real, way)
         text = soak.config.read_text("utf-8").replace("enabled = false", f'listen = "127.0.0.1:{port}"', 1)
         soak.config.write_text(text, "utf-8")

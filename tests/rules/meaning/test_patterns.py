@@ -95,6 +95,16 @@ def test_five_hundred_patterns_of_a_user_stay_fast_and_each_is_heard() -> None:
     assert (process_time() - start) / len(plain) < 0.002
 
 
+@pytest.mark.parametrize("expression", ["(?:a+)+$", "(?:a|aa)+$", "(?:a|a)*b$", "(?:.*)*=(?:.*)*$"])
+def test_an_expression_that_would_take_for_ever_elsewhere_does_not_here(expression: str) -> None:
+    """A team's innocent-looking pattern and a troll's long post cost milliseconds together."""
+    judge = judge_of(replace(POLICY, patterns=(Pattern("mine", (expression,), "mine", complaint=6.0),)))
+    hostile = message("@acme " + "a" * 100_000 + "!")
+    start = process_time()
+    judge.judge(hostile)
+    assert process_time() - start < 0.5
+
+
 def test_more_patterns_than_allowed_are_refused() -> None:
     """A list that would slow every message down is refused when it is read."""
     with pytest.raises(ValueError, match="at most 500"):
