@@ -7,13 +7,9 @@ signature scheme, secrets, delivery success and failure).
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import hmac
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -29,6 +25,7 @@ from wire.exchange import origin
 from wire.http import HttpClient, Reply, retry_at
 from wire.redact import inert
 from wire.secret import Secret, SecretMissing
+from wire.standard_webhooks import key_of, sign
 
 VERSION = 1
 """Of the body. It grows when a key goes or changes its meaning, and not when one is added."""
@@ -41,13 +38,9 @@ _OURS = frozenset({"calls", "addressee"})
 """Facts that stay with us: the ids and addresses of colleagues, for channels that can call them."""
 
 SECRETS_MAX = 5
-SECRET_BYTES = (24, 64)
-"""The specification asks for at least 192 bits of chance, and at most 512."""
-
 LIMITED_FOR = timedelta(seconds=30)
 """How long the channel rests where a receiver limits us and does not say for how long."""
 
-_PREFIX = "whsec_"
 _NOT_IN_AN_ID = re.compile(r"[^!-~]|\.")
 _ID_LENGTH_MAX = 200
 _GATEWAYS = (502, 504)
@@ -85,13 +78,6 @@ def webhook_id(key: str) -> str:
     if plain == key:
         return key
     return f"{plain}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
-
-
-def signature(keys: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> str:
-    """The header webhook-signature: one signature by each key, with spaces between them."""
-    signed = f"{message_id}.{timestamp}.".encode("ascii") + body
-    digests = (hmac.new(key, signed, hashlib.sha256).digest() for key in keys)
-    return " ".join("v1," + base64.b64encode(digest).decode("ascii") for digest in digests)
 
 
 def build_body(alert: Alert, said: Rendered) -> dict[str, Any]:
@@ -181,7 +167,7 @@ class WebhookChannel:
             "content-type": "application/json",
             "webhook-id": message_id,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": signature(keys, message_id, timestamp, body),
+            "webhook-signature": sign(keys, message_id, timestamp, body),
         }
         reply = self._client.request("POST", url, headers=headers, content=body, time_limit=time_limit)
         self._look_at(reply, origin(url))
@@ -242,24 +228,7 @@ class WebhookChannel:
 
     def _keys(self) -> list[bytes]:
         """The keys to sign with. Raises NotAllowed for what is none, without repeating it."""
-        return [_key(secret) for secret in self._settings.signing_secrets]
-
-
-def _key(secret: Secret) -> bytes:
-    value = _reveal(secret).strip()
-    try:
-        coded = value.removeprefix(_PREFIX)
-        # Some tools leave out the padding.
-        key = base64.b64decode(coded + "=" * (-len(coded) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    least, most = SECRET_BYTES
-    if not value.startswith(_PREFIX) or not least <= len(key) <= most:
-        raise NotAllowed(
-            f"{secret!r} is no signing secret; expected {_PREFIX} and then {least} to {most} random bytes in "
-            "base64"
-        )
-    return key
+        return [key_of(secret) for secret in self._settings.signing_secrets]
 
 
 def _reveal(secret: Secret) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from rules.message import Message
 from wire.http import HttpOptions
@@ -57,7 +57,9 @@ class Stream:
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What the platform lets us see. `look_back_seconds`: how far the first run may reach into the past.
-    `automated_known`: whether the platform says that an author is a bot."""
+    `automated_known`: whether the platform says that an author is a bot. `pushed`: it can send to us what
+    happens (the connector is `Receiving`); `polled`: something is asked of it. One that is only pushed to
+    still has streams, which say up to when all is known that was pushed."""
 
     streams: tuple[Stream, ...]
     outbound: Outbound
@@ -65,6 +67,8 @@ class Capabilities:
     edits: bool = False
     deletes: bool = False
     automated_known: bool = False
+    pushed: bool = False
+    polled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,45 @@ class Identity:
     permissions_missing: tuple[str, ...] = ()
     credentials_expire_at: datetime | None = None
     notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What somebody sent to an account's address over HTTP, as it arrived; nothing of it is proved.
+
+    `headers` have lower-case names, `query` the first value of each name.
+    """
+
+    method: str
+    headers: Mapping[str, str] = field(repr=False)
+    query: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a delivery said: a Page for each stream that something came for, whose cursors are not looked at.
+    `answer` is what the sender is told once they are committed; `content_type` is that of the answer.
+    `status`: 202, unless the platform wants another one."""
+
+    pages: Mapping[str, Page] = field(default_factory=dict)
+    answer: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    status: int = 202
+
+
+@runtime_checkable
+class Receiving(Protocol):
+    """A connector to which its platform pushes what happens, beside being polled or instead of it."""
+
+    def receive(self, delivery: Delivery) -> Received:
+        """Check that it is from the platform, and read it. Returns at once, asks nobody, and may be called by
+        other threads than the one that polls. The same delivery twice says the same twice.
+
+        Raises NotAllowed for what is not proved to be the platform's (answered with 401), Malformed for what
+        is and makes no sense (400), Refused for what is not for this account (422).
+        """
+        ...
 
 
 class AccountSettings(Protocol):

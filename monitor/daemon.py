@@ -28,7 +28,7 @@ import alerts
 import connectors
 from alerts.contract import CallbackAnswer, Channel, ChannelSurroundings, Listener, Listening
 from alerts.words import Templates
-from connectors.contract import Connector, Surroundings
+from connectors.contract import Connector, Delivery, Surroundings
 from monitor.act import mute_by_config, rebuild
 from monitor.clock import Clock
 from monitor.config import Config
@@ -40,6 +40,7 @@ from monitor.metrics import ProcessMetrics, StoreCollector
 from monitor.notify import notify, watchdog_seconds
 from monitor.policy import Policy, find_reaches, make_policy
 from monitor.poll import Polled
+from monitor.pushed import RETRY_SECONDS, AccountKey, Answer, Deliveries
 from monitor.store.database import StoreError, no_failpoint
 from monitor.store.store import Store, open_store, read_store
 from monitor.watch import Watched
@@ -175,6 +176,7 @@ class Daemon:
         self._accounts: list[AccountWorker] = []
         self._channels: dict[str, ChannelWorker] = {}
         self._listeners: dict[str, Listener] = {}
+        self._deliveries: Deliveries | None = None
         self._last_beat = float("-inf")
         self._last_watchdog = float("-inf")
         self._watchdog = watchdog_seconds()
@@ -286,6 +288,7 @@ class Daemon:
             name: ChannelWorker(name, channel, self._core, self._clock, limit, lease_seconds)
             for name, channel in edges.channels.items()
         }
+        self._deliveries = Deliveries(edges.connectors, self._core, self._clock.now, self.metrics.delivered)
         for account in self._accounts:
             account.start()
         for channel in self._channels.values():
@@ -304,8 +307,16 @@ class Daemon:
         listener = self._listeners.get(channel)
         return CallbackAnswer(404) if listener is None else listener.receive(headers, body)
 
+    def _deliver(self, account: AccountKey, delivery: Delivery) -> Answer:
+        """What a platform pushes to an account, over HTTP."""
+        deliveries = self._deliveries
+        if deliveries is None:  # it is starting, or stopping, or takes a new config: to be sent again
+            return Answer(503, retry_seconds=RETRY_SECONDS)
+        return deliveries.deliver(account, delivery)
+
     def _stop_edges(self) -> None:
         """Hear no more, then let what is under way finish."""
+        self._deliveries = None
         for listener in self._listeners.values():
             listener.stop(LISTENER_STOP_SECONDS_MAX / len(self._listeners))
         self._listeners = {}
@@ -330,7 +341,7 @@ class Daemon:
                 lambda: read_store(path), self._clock.now, lambda: self._core.policy.response_buckets
             )
         )
-        app = make_app(self.metrics.registry, WebState(self.ready, self._receive))
+        app = make_app(self.metrics.registry, WebState(self.ready, self._receive, self._deliver))
         self._web = WebServer(app, self.config.web.host, self.config.web.port)
         self._web.start()
 

@@ -228,6 +228,11 @@ LOOP = _gauge(
     "deadline_loop_last_run_timestamp_seconds", "", "When the deadline loop last read the store well."
 )
 RELOADS = _counter("config_reloads", "outcome", "Reloads of the config, accepted or refused.")
+DELIVERIES = _counter(
+    "deliveries",
+    "brand connector account outcome",
+    "What was pushed to an account: accepted, forged, malformed, refused or failed.",
+)
 LOADED = _gauge("config_loaded_timestamp_seconds", "", "When the config in force was loaded.")
 LISTENING = _gauge(
     "channel_listening",
@@ -245,7 +250,7 @@ METRICS: tuple[MetricDoc, ...] = (
     *(STREAM_UP, STREAM_FAILURES, STREAM_STARTED, STREAM_SUCCESS, STREAM_THROUGH),
     *(ACCOUNT_REFUSED, EXPIRY, BUDGET_LIMIT, BUDGET_REMAINING, BUDGET_RESET),
     *(OUTBOX, OUTBOX_OLDEST, OUTBOX_PUT_OFF, DEAD, STORE_UP, ERRORS),
-    *(BUILD, LAG, LOOP, RELOADS, LOADED, POLL),
+    *(BUILD, LAG, LOOP, RELOADS, LOADED, POLL, DELIVERIES),
     *(LISTENING, HEARD, LOST, RECONNECTS),
 )
 """Every metric of ours. The libraries' own `process_…` and `python_…` come beside them."""
@@ -554,7 +559,8 @@ class ProcessMetrics:
         self._reloads = Counter(RELOADS.name, RELOADS.help, RELOADS.labels, registry=None)
         for outcome in ("accepted", "refused"):
             self._reloads.labels(outcome)
-        for metric in (self._lag, self._poll, self._reloads):
+        self._deliveries = Counter(DELIVERIES.name, DELIVERIES.help, DELIVERIES.labels, registry=None)
+        for metric in (self._lag, self._poll, self._reloads, self._deliveries):
             self.registry.register(_WithoutBirthDates(metric))
         for collector in (ProcessCollector, PlatformCollector):
             collector(registry=self.registry)
@@ -572,6 +578,10 @@ class ProcessMetrics:
     def listen_to(self, ears: Callable[[], Mapping[str, Hearing]]) -> None:
         """Show how well each channel that listens hears, as of each scrape."""
         self.registry.register(_Ears(ears))
+
+    def delivered(self, account: tuple[str, str, str], outcome: str) -> None:
+        """Something was pushed to an account, and was accepted or not."""
+        self._deliveries.labels(*account, outcome).inc()
 
     def polled(self, connector: str, seconds: float) -> None:
         """A poll took so long, real time, however it ended."""

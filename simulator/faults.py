@@ -63,11 +63,13 @@ class _Plan:
 
 @dataclass(slots=True)
 class Faults:
-    """All that is to go wrong. `log` holds what did: (pretended time, path, kind)."""
+    """All that is to go wrong. `log` holds what did: (pretended time, path, kind); `asked` every request that
+    came: (method, path)."""
 
     clock: Clock
     seed: int = 0
     log: deque[tuple[datetime, str, FaultKind]] = field(default_factory=lambda: deque(maxlen=LOG_MAX))
+    asked: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=LOG_MAX))
     _plans: list[_Plan] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _random: random.Random = field(init=False)
@@ -122,7 +124,10 @@ class Faults:
         """The app, with these faults in front of it."""
 
         async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
-            fault = self.next(scope["path"]) if scope["type"] == "http" else None
+            fault = None
+            if scope["type"] == "http":
+                self.asked.append((scope["method"], scope["path"]))
+                fault = self.next(scope["path"])
             if fault is None:
                 await app(scope, receive, send)
             else:

@@ -1,10 +1,10 @@
-"""What we serve over HTTP: metrics, health and readiness, read only and without a secret; and the callbacks
-of channels, each of which its channel checks for a signature.
+"""What we serve over HTTP: metrics, health and readiness, read only and without a secret; the callbacks of
+channels, and what platforms push: each of them its channel or connector checks for a signature.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -17,6 +17,8 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from alerts.contract import CallbackAnswer
+from connectors.contract import Delivery
+from monitor.pushed import AccountKey, Answer
 
 SCRAPES_MAX = 4
 """Scrapes at the same time; a store on a hung disk must not eat threads without bound."""
@@ -26,6 +28,11 @@ CALLBACKS_MAX = 8
 
 CALLBACK_BYTES_MAX = 512 * 1024
 """Slack's callbacks hold the whole message, escaped twice: a stranger's emoji make up to 94 kB of it."""
+
+DELIVERIES_MAX = 8
+"""Deliveries at the same time; each waits for its commit."""
+
+DELIVERY_BYTES_MAX = 2 * 1024 * 1024
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -52,14 +59,17 @@ class WebState:
     """What the pages ask of the daemon. `ready` gives the reasons why it is not ready, in plain words and
     without secrets; none where it is. It must answer at once, from what is known: it is asked by the web
     thread. `receive(channel, headers, body)` hands a callback to the channel of that name; it answers 404
-    where none listens."""
+    where none listens. `deliver(account, delivery)` hands what was pushed to the account's connector, and
+    returns once it is committed."""
 
     ready: Callable[[], Sequence[str]]
     receive: Callable[[str, Mapping[str, str], bytes], CallbackAnswer] = lambda *_: CallbackAnswer(404)
+    deliver: Callable[[AccountKey, Delivery], Answer] = lambda *_: Answer(404)
 
 
 def make_app(registry: CollectorRegistry, state: WebState) -> Starlette:
-    """The application: GET and HEAD of `/`, `/metrics`, `/healthz`, `/readyz`; POST `/callbacks/CHANNEL`."""
+    """The application: GET and HEAD of `/`, `/metrics`, `/healthz`, `/readyz`; POST `/callbacks/CHANNEL`; GET
+    and POST `/webhooks/BRAND/CONNECTOR/ACCOUNT`."""
     scraping = calling = 0
 
     async def index(_request: Request) -> Response:
@@ -116,8 +126,41 @@ def make_app(registry: CollectorRegistry, state: WebState) -> Starlette:
             Route("/healthz", alive),
             Route("/readyz", ready),
             Route("/callbacks/{channel}", callback, methods=["POST"]),
+            Route("/webhooks/{brand}/{connector}/{account}", _deliver_to(state), methods=["GET", "POST"]),
         ]
     )
+
+
+def _deliver_to(state: WebState) -> Callable[[Request], Awaitable[Response]]:
+    """The address of every account: what is pushed to one is handed on, as it came."""
+    delivering = 0
+
+    async def delivery(request: Request) -> Response:
+        nonlocal delivering
+        if delivering >= DELIVERIES_MAX:
+            return PlainTextResponse("", status_code=503, headers={**HEADERS, "Retry-After": "1"})
+        delivering += 1
+        try:
+            body = await _read(request, DELIVERY_BYTES_MAX)
+            if body is None:
+                return PlainTextResponse("", status_code=413, headers=HEADERS)
+            given = Delivery(
+                request.method,
+                {name.lower(): value for name, value in request.headers.items()},
+                dict(reversed(request.query_params.multi_items())),
+                body,
+            )
+            path = request.path_params
+            key = (path["brand"], path["connector"], path["account"])
+            answer = await run_in_threadpool(state.deliver, key, given)
+        finally:
+            delivering -= 1
+        headers = {**HEADERS, "Content-Type": answer.content_type}
+        if answer.retry_seconds is not None:
+            headers["Retry-After"] = str(answer.retry_seconds)
+        return Response(answer.body, status_code=answer.status, headers=headers)
+
+    return delivery
 
 
 async def _read(request: Request, bytes_max: int) -> bytes | None:

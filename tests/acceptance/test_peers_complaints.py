@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from importlib.resources import files
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 import alerts
 import connectors
@@ -39,10 +38,6 @@ from rules.people import make_automation
 from rules.policies import FoldPolicy, Policies
 from rules.routes import Route
 from rules.targets import Target
-from simulator.reddit_api import make_reddit_app
-from simulator.serve import Served
-from simulator.x_api import make_x_app
-from tests.connectors import reddit_support, x_support
 from tests.monitor.build import NOON, OWN, TARGET, House, Sink, at, brand, customer, house, policy
 from wire.errors import RetryAt
 
@@ -545,49 +540,9 @@ READING = {"identify", "poll", "receive", "look_up", "close", "streams", "capabi
 @pytest.mark.parametrize("platform", sorted(connectors.REGISTRY))
 def test_16_a_connector_has_nothing_to_write_with(platform: str) -> None:
     """No method of a connector posts, replies, likes or deletes: there is no way to a customer to be taken
-    by mistake. Chatwoot #15605."""
+    by mistake; tests/contract asks each platform that it hears nothing but questions. Chatwoot #15605."""
     connector = get_type_hints(connectors.load(platform).build)["return"]
     assert {"poll"} <= public_names(connector) <= READING
-
-
-class Overheard:
-    """A platform that notes what is asked of it, as "GET /path"."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.asked: list[tuple[str, str]] = []
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            self.asked.append((scope["method"], scope["path"]))
-        await self._app(scope, receive, send)
-
-
-BENCHES: dict[str, tuple[Any, Callable[..., ASGIApp]]] = {
-    "x": (x_support, make_x_app),
-    "reddit": (reddit_support, make_reddit_app),
-}
-
-
-@pytest.mark.parametrize("platform", sorted(connectors.REGISTRY))
-def test_16_all_that_a_platform_hears_of_us_are_questions(
-    platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every stream read, a post looked up, who we are: nothing but GET, but for signing in. #15605."""
-    support, make_app = BENCHES[platform]
-    town, desk = support.Town(), support.Desk(tmp_path, monkeypatch)
-    town.post(town.ann, "@AcmeHelp u/AcmeHelp my kettle from Acme is broken", ago=300)
-    overheard = Overheard(make_app(town.world, [town.access]))
-    with Served(overheard) as server:
-        connector = desk.connector(server.url, town)
-        connector.identify(10)
-        pages = [connector.poll(stream.name, None, 10) for stream in connector.streams]
-        ids = [message.id for page in pages for message in page.messages]
-        connector.look_up(ids[:10], 10)
-        desk.close()
-    assert ids and overheard.asked
-    spoken = {path for method, path in overheard.asked if method != "GET"}
-    assert spoken <= {"/api/v1/access_token", "/2/oauth2/token"}
 
 
 @pytest.mark.parametrize("kind", sorted(alerts.REGISTRY))
@@ -595,5 +550,5 @@ def test_16_what_is_written_in_an_alerts_thread_goes_nowhere(kind: str) -> None:
     """A channel can send, show, be checked and be closed, and hear of its own buttons and command: so that a
     colleague's remark in the alert's thread cannot reach a customer. Chatwoot #15605."""
     channel = get_type_hints(alerts.load(kind).build)["return"]
-    allowed = {"recipient", "updates", "send", "preview", "check", "close", "listen"}
+    allowed = {"recipient", "updates", "send", "preview", "check", "close", "listen", "reach"}
     assert {"send"} <= public_names(channel) <= allowed

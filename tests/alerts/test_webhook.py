@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from alerts.webhook import TEXT_LENGTH_MAX, Settings, build_body, signature, webhook_id
+from alerts.webhook import TEXT_LENGTH_MAX, Settings, build_body, webhook_id
 from rules.alert import Alert, CaseFacts, Spike, Stage, Storm, StormCase, Trouble
 from simulator.faults import Fault, FaultKind
 from simulator.hooks_api import SIGNING_SECRET, Delivered
@@ -40,6 +40,7 @@ from tests.contract.test_hostile_texts import NASTY, hostile_alerts
 from tests.wire.raw import answer, closed_port, saying, serve
 from wire.errors import NotAllowed, Refused, RetryAt
 from wire.http import HttpOptions
+from wire.standard_webhooks import sign
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "webhook.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(
@@ -205,7 +206,7 @@ def test_the_signature_is_the_one_of_the_specification() -> None:
     """The known answer of Standard Webhooks' own examples comes out."""
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     body = b'{"test": 2432232314}'
-    found = signature([key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    found = sign([key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
     assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from connectors import REGISTRY
+from connectors import REGISTRY, load
 from connectors.contract import Connector, Direction, Page
 from simulator.faults import Fault, FaultKind, Faults
 from simulator.world import FixedClock, Writing
@@ -33,6 +33,7 @@ class Bench(Protocol):
     path: str  # what is asked of the platform for it
     clock: FixedClock
     secrets: tuple[str, ...]
+    signs_in: frozenset[str]  # what is asked otherwise than by GET, to sign in
 
     def ask(self, text: str, ago: float) -> Writing: ...
     def answer(self, to: Writing, ago: float) -> Writing: ...
@@ -44,6 +45,7 @@ class Bench(Protocol):
 
 class XBench:
     incoming, path = "mentions", "/mentions"
+    signs_in = frozenset({"/2/oauth2/token"})
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.town = x_support.Town()
@@ -73,6 +75,7 @@ class XBench:
 
 class RedditBench:
     incoming, path = "inbox", "/message/"
+    signs_in = frozenset({"/api/v1/access_token"})
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.town = reddit_support.Town()
@@ -140,7 +143,7 @@ def ids(pages: list[Page]) -> set[str]:
 
 def test_every_connector_is_on_the_bench() -> None:
     """A new connector is not forgotten here."""
-    assert set(BENCHES) == set(REGISTRY)
+    assert set(BENCHES) == {name for name in REGISTRY if load(name).CAPABILITIES.polled}
 
 
 def test_a_restart_between_any_two_pages_loses_nothing(bench: Bench) -> None:
@@ -265,6 +268,20 @@ def test_a_look_up_tells_what_is_gone_and_what_changed(bench: Bench) -> None:
     assert {g.id for g in page.gone} == {bench.message_id(gone)}
     found = {m.id: m.text for m in page.messages}
     assert "quite another thing" in found[bench.message_id(changed)]
+
+
+def test_all_that_a_platform_hears_of_us_are_questions(bench: Bench) -> None:
+    """Every stream read, a message looked up, who we are: nothing is written, liked, marked or deleted."""
+    faults = Faults(bench.clock, seed=5)
+    with bench.served(faults) as url:
+        connector = bench.connector(url)
+        connector.identify(10)
+        pages = [connector.poll(stream.name, None, 10) for stream in connector.streams]
+        ids = [message.id for page in pages for message in page.messages if message.public]
+        connector.look_up(ids[:10], 10)
+        connector.close()
+    assert ids and faults.asked
+    assert {path for method, path in faults.asked if method != "GET"} <= bench.signs_in
 
 
 def test_who_we_are_is_said(bench: Bench) -> None:

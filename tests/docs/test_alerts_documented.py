@@ -16,7 +16,7 @@ import pytest
 import alerts
 from alerts.slack.blocks import DEEDS
 from alerts.slack.payloads import COMMAND
-from alerts.webhook import build_body, signature
+from alerts.webhook import build_body
 from monitor.config import RoutingConfig
 from rules.alert import Stage
 from rules.match import Match, Traits
@@ -26,6 +26,7 @@ from rules.routes import News, Route, Row, find_routes
 from simulator.world import Clock
 from tests.alerts.build import BERLIN, NOON, alert, render, storm_alert, storm_case
 from tests.docs.settings_tables import TABLE, with_tables
+from wire.standard_webhooks import sign
 
 DOCS = Path(__file__).parents[2] / "docs" / "alerts.md"
 URL = "https://x.com/ann_b/status/17"
@@ -130,7 +131,7 @@ def test_the_verification_in_the_docs_works() -> None:
         (at, [b"k" * 24], body + b" ", False),
         (at - 600, [b"k" * 24], body, False),
     ):
-        signed = signature(keys, "id", stamp, body)
+        signed = sign(keys, "id", stamp, body)
         headers = {"webhook-id": "id", "webhook-timestamp": str(stamp), "webhook-signature": signed}
         secret = "whsec_" + base64.b64encode(b"k" * 24).decode()
         assert names["is_ours"](secret, headers, content) is expected

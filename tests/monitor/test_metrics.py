@@ -297,6 +297,7 @@ def full_registry(store: Store, path: Path) -> CollectorRegistry:
     process.beat(NOON)
     process.polled("x", 0.2)
     process.scheduler_lag(0.02)
+    process.delivered(("acme", "webhook", "shop"), "accepted")
     process.reloaded("refused")
     with store.transaction("test"):
         for name, doc in STORED.items():
