@@ -1,8 +1,8 @@
 """`demo`: the real daemon, in a process of its own, against a simulated world on loopback.
 
-The simulator writes what customers and agents write, serves the platforms, and takes the alerts; the daemon
-knows nothing of it but addresses. At the end the ground truth is compared with what the daemon found and with
-what the sinks received.
+The simulator writes what customers and agents write, serves the platforms, takes the alerts, and presses
+their buttons; the daemon knows nothing of it but addresses. At the end the ground truth is compared with what
+the daemon found and with what the sinks received.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from monitor.clock import Clock
-from monitor.demo_judging import STORM_CASES, STORM_UPDATE_SECONDS, STORM_WITHIN_SECONDS, Result, compare
+from monitor.demo_judging import STORM_CASES, STORM_UPDATE_SECONDS, STORM_WITHIN_SECONDS, compare
+from monitor.demo_result import Result
 from monitor.demo_view import LiveView
 from monitor.failpoints import VARIABLE as FAILPOINT
 from monitor.store.database import StoreError
@@ -173,6 +174,8 @@ def _play(
                 break
             if reader is None:
                 reader = _try_to_read(store)
+            if town.colleagues is not None:
+                town.colleagues.look()
             if view is not None:
                 view.show(reader)
             if clock.now() >= end and reader is not None:
@@ -316,6 +319,7 @@ def _channels_text(town: Town) -> str:
 type = "slack"
 api_url = "{town.slack_url}"
 bot_token = {{ env = "DEMO_SLACK_TOKEN" }}
+app_token = {{ env = "DEMO_SLACK_APP_TOKEN" }}
 channel = "#care"
 
 [channels.care-mail]

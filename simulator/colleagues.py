@@ -8,7 +8,7 @@ kept, with what they were told, for whoever compares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -76,9 +76,12 @@ class Press:
 
 
 class Colleagues:
-    """The team. `look` is to be called again and again; it never waits."""
+    """The team. `look` is to be called again and again; it never waits. `plans` are the customers by every
+    name that a message about them may have for them."""
 
-    def __init__(self, world: World, slack: SlackWorkspace, script: Script) -> None:
+    def __init__(
+        self, world: World, slack: SlackWorkspace, script: Script, plans: Mapping[str, Plan]
+    ) -> None:
         self.presses: list[Press] = []
         self.asked: list[Press] = []
         self._clock = world.clock
@@ -87,7 +90,7 @@ class Colleagues:
         self._people = {one.handle: one for one in slack.people.values()}
         self._wishes = {p.first.id: list(p.wishes) for p in script.plans if p.wishes}
         self._tries: dict[tuple[str, Deed], int] = {}
-        self._plans = _by_writing(world, script)
+        self._plans = plans
         self._writings = _by_author(world)
         self._ask_at = script.start + ASK_EVERY
         self._leave_at = script.start + (script.end - script.start) / 2
@@ -116,12 +119,12 @@ class Colleagues:
         if any(not p.failed for p in mine) or self._tries.get((plan.first.id, wish.deed), 0) >= TRIES_MAX:
             self._wishes[plan.first.id].remove(wish)
         elif self._is_time(plan, wish, now):
-            post = self._find(plan, wish.deed)
+            found = self._find(plan, wish.deed)
             # Who was told nothing looks at the message first: perhaps it was kept all the same.
-            if post is not None and mine and wish.who in post.text:
+            if found is not None and mine and f"@{wish.who}" in found[0].text:
                 self._wishes[plan.first.id].remove(wish)
-            elif post is not None:
-                self._press(plan, wish, *post_button(post, wish.deed), now)
+            elif found is not None:
+                self._press(plan, wish, *found, now)
 
     def _press(self, plan: Plan, wish: Wish, post: Post, action: str, now: datetime) -> None:
         who = self._people[wish.who]
@@ -146,7 +149,8 @@ class Colleagues:
         waited = now - press.at
         unheard = waited > timedelta(seconds=ACKNOWLEDGE_SECONDS * self._clock.rate)
         if press.answer is None and (
-            waited > PATIENCE or (not press.envelope.heard.is_set() and (unheard or not self._slack.lines.open))
+            waited > PATIENCE
+            or (not press.envelope.heard.is_set() and (unheard or not self._slack.lines.open))
         ):
             press.given_up_at = now
             if press.deed is None:
@@ -162,12 +166,12 @@ class Colleagues:
 
     # What they see.
 
-    def _find(self, plan: Plan, deed: Deed) -> Post | None:
-        """The latest message about that customer on which the button is."""
+    def _find(self, plan: Plan, deed: Deed) -> tuple[Post, str] | None:
+        """The latest message about that customer on which the button is, and the button's action."""
         for post in reversed(self._slack.posts):
             button = _button(post, deed)
             if button is not None and self._plans.get(str(button["value"])) is plan:
-                return post
+                return post, str(button["action_id"])
         return None
 
     def _is_time(self, plan: Plan, wish: Wish, now: datetime) -> bool:
@@ -196,12 +200,6 @@ class Colleagues:
         return not any(since < w.created_at <= now for w in self._writings.get(plan.customer.id, ()))
 
 
-def post_button(post: Post, deed: Deed) -> tuple[Post, str]:
-    """A message, and the action of its button."""
-    button = _button(post, deed)
-    return post, "" if button is None else str(button["action_id"])
-
-
 def _button(post: Post, deed: Deed) -> Mapping[str, object] | None:
     """The button on which that stands."""
     for block in post.blocks:
@@ -214,10 +212,6 @@ def _button(post: Post, deed: Deed) -> Mapping[str, object] | None:
 
 def _lasts(outage: Outage, now: datetime) -> bool:
     return outage.start - AFTER <= now < outage.end + AFTER_OUTAGE
-
-
-def _by_writing(world: World, script: Script) -> dict[str, Plan]:
-    return {}
 
 
 def _by_author(world: World) -> dict[str, list[Writing]]:

@@ -197,9 +197,7 @@ class SlackWorkspace:
             found.key, found.stage = _key(body), _stage(body)
         found.keys.append(found.key)
         now = self.clock.now()
-        self.deliveries.append(
-            Delivery(now, found.key, found.text, update=True, ts=ts, blocks=found.blocks)
-        )
+        self.deliveries.append(Delivery(now, found.key, found.text, update=True, ts=ts, blocks=found.blocks))
         return found
 
     def seconds_to_wait(self, method: str, channel: str = "") -> int:
