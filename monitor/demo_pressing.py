@@ -1,8 +1,8 @@
-"""What the simulated care team pressed in Slack, against what the daemon kept of it and what Slack showed then.
+"""What the simulated care team pressed in Slack, against what the daemon kept of it and what Slack showed.
 
-What may live here: the judge of presses, and the life of one alert as Slack saw it. The world says who pressed
-what and when; of the daemon it takes only when its clock says that it was kept, which must lie between the
-press and its answer. What was said is read as people read it.
+What may live here: the judge of presses, and the life of one alert as Slack saw it. The world says who
+pressed what and when; of the daemon it takes only when its clock says that it was kept, which must lie
+between the press and its answer. What was said is read as people read it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from monitor.store.store import Reader
 from rules.case import Action, Case, Word
-from simulator.colleagues import Press
+from simulator.colleagues import CHANNEL, Press
 from simulator.deeds import CLOSING, SNOOZED_FOR, Deed, Said
 from simulator.slack_api import Delivery, Post
 from simulator.town import Town
@@ -83,7 +83,6 @@ class Pressing:
     pressed: int = 0
     again: int = 0
     too_late: int = 0
-    twice_told: int = 0
     lists: int = 0
     wrong: list[str] = field(default_factory=list)
     life: list[Moment] = field(default_factory=list)
@@ -239,16 +238,15 @@ class _Judge:
 
     def compare_standing(self, truth: Sequence[TrueCase]) -> None:
         """The case stands as it was said, and ended at the very moment at which it was."""
-        cases = {(r.case.place.connector, r.case.first_message_id): r.case for r in self._cases()}
+        cases = {
+            (r.case.place.connector, r.case.first_message_id): r.case for r in self._reader.cases.everything()
+        }
         by_first = {t.first.id: t for t in truth}
         for press, action in self.kept:
             true = by_first.get("" if press.plan is None else press.plan.first.id)
             case = None if true is None else cases.get((true.platform.value, self._town.message_id(true)))
             if true is None or case is None or not _stands(case, true, press, action):
                 self.found.wrong.append(f"{_name(press)}: its case does not stand so")
-
-    def _cases(self) -> Any:
-        return self._reader.cases.everything()
 
     def compare_lists(self, truth: Sequence[TrueCase]) -> None:
         """Who is on a list waits, as far as anybody could see."""
@@ -370,17 +368,12 @@ def _life(town: Town, press: Press) -> list[Moment]:
     if plan is None or town.colleagues is None:
         return []
     root = next((p.thread_ts or p.ts for p in posts if p.ts == press.ts), press.ts)
-    life = [
-        Moment(
-            plan.first.created_at,
-            f"@{plan.customer.handle} writes on {plan.way.platform.value}",
-            _cut(plan.first.text),
-        )
-    ]
+    writes = f"@{plan.customer.handle} writes on {plan.way.platform.value}"
+    life = [Moment(plan.first.created_at, writes, _cut(plan.first.text))]
     last = ""
     for delivery in list(town.slack.deliveries):
         if delivery.ts == root and delivery.text != last:
-            what = "it changes" if delivery.update else f"one message in {_where(town)}"
+            what = "it changes" if delivery.update else f"a message in {CHANNEL}"
             last = delivery.text
             life.append(Moment(delivery.at, what, _cut(_plain(last))))
     life += [_reply(p) for p in posts if p.thread_ts == root]
@@ -392,10 +385,6 @@ def _life(town: Town, press: Press) -> list[Moment]:
     if plan.answered_at is not None:
         life.append(Moment(plan.answered_at, f"@{plan.answered_by} answers on the platform", ""))
     return sorted(life, key=lambda each: each.at)
-
-
-def _where(town: Town) -> str:
-    return "#care"
 
 
 def _reply(post: Post) -> Moment:

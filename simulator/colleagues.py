@@ -147,11 +147,9 @@ class Colleagues:
         """Whether the app answered, or Slack said that it did not work."""
         press.answer = next((w for w in reversed(self._slack.whispers) if w.url == press.url), None)
         waited = now - press.at
-        unheard = waited > timedelta(seconds=ACKNOWLEDGE_SECONDS * self._clock.rate)
-        if press.answer is None and (
-            waited > PATIENCE
-            or (not press.envelope.heard.is_set() and (unheard or not self._slack.lines.open))
-        ):
+        too_slow = waited > timedelta(seconds=ACKNOWLEDGE_SECONDS * self._clock.rate)
+        unheard = not press.envelope.heard.is_set() and (too_slow or not self._slack.lines.open)
+        if press.answer is None and (unheard or waited > PATIENCE):
             press.given_up_at = now
             if press.deed is None:
                 self._ask_at = now

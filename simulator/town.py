@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 
-from simulator.colleagues import Colleagues
+from simulator.colleagues import CHANNEL, Colleagues
 from simulator.deeds import Said
 from simulator.faults import Fault, FaultKind, Faults
 from simulator.mail import MailSink
@@ -93,7 +93,7 @@ class Town:
         self.reddit_access = RedditAccess.of(REDDIT_HANDLE)
         self.subreddit = SUBREDDIT
         self.faults = faults
-        self.slack = SlackWorkspace(world.clock, SLACK_TOKEN)
+        self.slack = SlackWorkspace(world.clock, SLACK_TOKEN, channels=(CHANNEL,))
         self.mail = MailSink(world.clock)
         self._slack_faults = slack_faults
         self._outage_faults = outage_faults

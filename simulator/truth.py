@@ -1,6 +1,6 @@
 """The ground truth: who spoke to a brand, who was answered by a person, when, which promises were broken, and
-what nobody could see. Read off the script's own plans and off what the care team pressed; it never touches the
-daemon.
+what nobody could see. Read off the script's own plans and off what the care team pressed; it never touches
+the daemon.
 
 What was pressed counts so: who took a wait is not reminded of it, and nobody else is told; a snooze puts off
 what is to be told of a case; and a closing word ends the wait that went on when it was said.
@@ -25,8 +25,8 @@ class TrueWait:
     """One wait for an answer, whenever it ends: the first one, or one after a further question.
 
     `warned_at` are the shares of the promise, `reminded_at` and `escalated_at` what follows a broken one;
-    they happen if the wait lasts so long. All of them are counted in the promise's hours. `closed` is the word
-    that ended it, `taken_at` when somebody took it, `snoozed` when its case is not spoken of.
+    they happen if the wait lasts so long. All of them are counted in the promise's hours. `closed` is the
+    word that ended it, `taken_at` when somebody took it, `snoozed` when its case is not spoken of.
     """
 
     clock: str
@@ -77,7 +77,7 @@ class TrueWait:
         return (self.stopped_at - self.started_at).total_seconds()
 
     def moment_of(self, stage: str, repeat: int) -> datetime | None:
-        """When such a stage is reached; None where there is none such, also because somebody took it first."""
+        """When such a stage is reached; None where there is none such, or somebody took it first."""
         match stage, repeat:
             case "warning", n if n < len(self.warned_at):
                 return self.warned_at[n]
