@@ -35,6 +35,8 @@ AT_ONCE = timedelta(seconds=60)
 LISTED_BEHIND = timedelta(seconds=120)
 """So long ago somebody on the list may have been answered: the platforms are read now and then."""
 
+LISTED_MAX = 10
+
 WORDS = {
     Deed.TAKE: Word.ACK,
     Deed.SNOOZE: Word.SNOOZE,
@@ -259,10 +261,14 @@ class _Judge:
             listed = _CASE.findall(json.dumps(asked.answer.blocks, ensure_ascii=False))
             if not listed and "Nobody waits" not in asked.answer.text:
                 self.found.wrong.append(f"a list at {asked.at:%H:%M:%S} says nothing: {asked.answer.text}")
-            for subject in listed:
-                true = cases.get(self._names.get(subject, subject))
-                if true is None or not self._may_wait(true, asked.at):
-                    self.found.wrong.append(f"{subject} is on a list at {asked.at:%H:%M:%S}")
+            names = {self._names.get(subject, subject) for subject in listed}
+            for name in names & set(cases):  # the others only speak of a brand, and to nobody
+                if not self._may_wait(cases[name], asked.at):
+                    self.found.wrong.append(f"{name} is on a list at {asked.at:%H:%M:%S}")
+            if len(listed) < LISTED_MAX and not self._kills:
+                late = {name for name, true in cases.items() if _is_late(true, asked.at)}
+                missing = sorted(late - names)
+                self.found.wrong += [f"{name} is not on a list at {asked.at:%H:%M:%S}" for name in missing]
 
     def _may_wait(self, true: TrueCase, at: datetime) -> bool:
         """Whether they wait, or did when the platform was last read."""
@@ -272,7 +278,16 @@ class _Judge:
                 since = min(since, outage.start - LISTED_BEHIND)
         if self._kills:
             since = min(since, at - self._within)
+        if true.withdrawn_at is not None:  # that is seen by looking at it, before anything is said
+            return at < true.waits[0].warned_at[0] + self._within
         return any(w.started_at <= at and w.lasts_to(since) for w in true.waits)
+
+
+def _is_late(true: TrueCase, at: datetime) -> bool:
+    """Whether a promise to them was broken a while ago, and they still wait."""
+    return not true.historic and any(
+        w.due_at + LISTED_BEHIND < at and w.lasts_to(at + LISTED_BEHIND) for w in true.waits
+    )
 
 
 def _about(press: Press) -> tuple[str, Word]:
@@ -344,6 +359,10 @@ def _all_text(delivery: Delivery) -> str:
 
 # One alert's life.
 
+_POSTED, _CHANGES = f"a message in {CHANNEL}", "it changes"
+_WHOLE = tuple(map(re.compile, (r"\bleft: ", r"^\W*(Late now|.* late): ", "aken by @", "answered after")))
+"""As what one message is to be read in its life: warned, broken, taken, answered."""
+
 
 def _life_of_one(town: Town, kept: Sequence[tuple[Press, Action]]) -> list[Moment]:
     """All that happened to one message whose case was warned of, broken, taken and answered; the fullest."""
@@ -357,9 +376,8 @@ def _life_of_one(town: Town, kept: Sequence[tuple[Press, Action]]) -> list[Momen
 
 
 def _is_whole(life: Sequence[Moment]) -> bool:
-    texts = [each.text for each in life]
-    order = ("left:", "late", "aken by @", "answered after")
-    places = [next((n for n, text in enumerate(texts) if word in text), -1) for word in order]
+    read = [each.text for each in life if each.what == _CHANGES or each.what == _POSTED]
+    places = [next((n for n, text in enumerate(read) if reads.search(text)), -1) for reads in _WHOLE]
     return -1 not in places and places == sorted(places)
 
 
@@ -373,7 +391,7 @@ def _life(town: Town, press: Press) -> list[Moment]:
     last = ""
     for delivery in list(town.slack.deliveries):
         if delivery.ts == root and delivery.text != last:
-            what = "it changes" if delivery.update else f"a message in {CHANNEL}"
+            what = _CHANGES if delivery.update else _POSTED
             last = delivery.text
             life.append(Moment(delivery.at, what, _cut(_plain(last))))
     life += [_reply(p) for p in posts if p.thread_ts == root]

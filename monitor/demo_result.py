@@ -12,9 +12,12 @@ from statistics import median
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from monitor.demo_pressing import Pressing
+
+WRONG_SHOWN_MAX = 20
 
 
 @dataclass(slots=True)
@@ -210,10 +213,30 @@ class Result:
         )
         console.print(f"Faults that the platforms were made to have: {self.faults}.")
         self.pressing.show(console)
+        for what in self._wrong_names()[:WRONG_SHOWN_MAX]:
+            console.print(f"[red]Wrong: {escape(what)}[/red]")
         for what in self.not_shown:
             console.print(f"[red]The day should have had {what}, and had none.[/red]")
         verdict = "[green]Honest: nothing missed, nothing false, nothing doubled.[/green]"
         console.print(verdict if self.honest else "[red]Not honest: see the numbers above.[/red]")
+
+    def _wrong_names(self) -> list[str]:
+        """Everything that was wrong and has a name."""
+        lists = {
+            "nobody found": self.cases_missed,
+            "its answer": self.answered_missed,
+            "a next response": self.next_missed,
+            "not told": self.missed,
+            "told, but not so": self.false,
+            "not escalated": self.escalations_missed,
+            "a storm": self.storm_miscounted,
+            "said singly in a storm": self.singly_in_storm,
+            "blindness not told": self.blind_missed,
+            "told as if seen": self.late_while_blind,
+            "not taken back": self.unknown_left,
+            "pressed": self.pressing.wrong,
+        }
+        return [f"{why}: {name}" for why, names in lists.items() for name in names]
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
         """The table: what, in truth, found, wrong."""
