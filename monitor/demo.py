@@ -47,6 +47,8 @@ FAILPOINTS = (
     "lease.after_commit",
     "record.before_commit",
     "record.after_commit",
+    "act.before_commit",
+    "act.after_commit",
 )
 
 
@@ -214,7 +216,8 @@ def _failpoint(moments: list[float], chance: random.Random) -> str | None:
     """Every other life of the daemon ends by itself, inside a transaction or a send."""
     if not moments or len(moments) % 2:
         return None
-    return f"{chance.choice(FAILPOINTS)}:{chance.randint(2, 12)}"
+    point = chance.choice(FAILPOINTS)
+    return f"{point}:{chance.randint(1, 2) if point.startswith('act.') else chance.randint(2, 12)}"
 
 
 def _try_to_read(store: Path) -> Reader | None:

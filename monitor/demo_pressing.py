@@ -73,7 +73,7 @@ class Pressing:
     """What was pressed. `kept`: how many became an operator's word, by deed; `at_once`: how many of these the
     message showed at once, `seconds` how long each took (pretended). `again`: presses that Slack or a kill
     swallowed, and that were made again; `too_late`: those that came when it was over. `lists`: how often
-    somebody asked who waits and was told.
+    somebody asked who waits and was told. `lines`: on how many lines Slack was listened to.
 
     All of `wrong` must be empty: presses that were not kept, or twice; words that nobody pressed; what was
     kept and never shown, or is not how the case stands; and lists that were wrong.
@@ -86,6 +86,7 @@ class Pressing:
     again: int = 0
     too_late: int = 0
     lists: int = 0
+    lines: int = 0
     wrong: list[str] = field(default_factory=list)
     life: list[Moment] = field(default_factory=list)
 
@@ -107,6 +108,7 @@ class Pressing:
             "pressed_again": self.again,
             "too_late": self.too_late,
             "lists": self.lists,
+            "lines_opened": self.lines,
             "wrong": self.wrong,
             "life": [
                 {"at": f"{each.at:%H:%M:%S}", "what": each.what, "text": each.text} for each in self.life
@@ -153,6 +155,7 @@ def judge_presses(
     judge.compare_shown()
     judge.compare_standing(truth)
     judge.compare_lists(truth)
+    judge.found.lines = town.slack.lines.opened
     judge.found.life = _life_of_one(town, judge.kept)
     return judge.found, said
 
@@ -244,7 +247,9 @@ class _Judge:
             (r.case.place.connector, r.case.first_message_id): r.case for r in self._reader.cases.everything()
         }
         by_first = {t.first.id: t for t in truth}
-        for press, action in self.kept:
+        # What was pressed again counts from the last time.
+        last = {(p.plan.first.id, p.deed): (p, a) for p, a in self.kept if p.plan is not None}
+        for press, action in last.values():
             true = by_first.get("" if press.plan is None else press.plan.first.id)
             case = None if true is None else cases.get((true.platform.value, self._town.message_id(true)))
             if true is None or case is None or not _stands(case, true, press, action):
@@ -272,14 +277,14 @@ class _Judge:
 
     def _may_wait(self, true: TrueCase, at: datetime) -> bool:
         """Whether they wait, or did when the platform was last read."""
-        since = at - LISTED_BEHIND
+        since, blind = at - LISTED_BEHIND, False
         for outage in self._town.outages():
             if outage.platform is true.platform and outage.start <= at < outage.end + self._within * 4:
-                since = min(since, outage.start - LISTED_BEHIND)
+                since, blind = min(since, outage.start - LISTED_BEHIND), True
         if self._kills:
             since = min(since, at - self._within)
         if true.withdrawn_at is not None:  # that is seen by looking at it, before anything is said
-            return at < true.waits[0].warned_at[0] + self._within
+            return blind or at < true.waits[0].warned_at[0] + self._within
         return any(w.started_at <= at and w.lasts_to(since) for w in true.waits)
 
 

@@ -8,7 +8,7 @@ kept, with what they were told, for whoever compares.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,9 +34,11 @@ READ_BY = timedelta(seconds=300)
 AFTER_OUTAGE = timedelta(seconds=440)
 BEFORE_END = timedelta(seconds=300)
 PATIENCE = timedelta(seconds=300)
-"""Whoever pressed and is told nothing for so long tries again."""
+"""Whoever pressed and is told nothing for so long gives up, and tries again a little later."""
 
-TRIES_MAX = 6
+GOODBYE = timedelta(seconds=60)
+AGAIN_AFTER = timedelta(seconds=45)
+TRIES_MAX = 8
 TOO_LATE = "nothing to do any more"
 FAILED = ("it takes too long", "could not be kept", "did not work", "cannot be read")
 
@@ -93,8 +95,10 @@ class Colleagues:
         self._plans = plans
         self._writings = _by_author(world)
         self._ask_at = script.start + ASK_EVERY
-        self._leave_at = script.start + (script.end - script.start) / 2
-        self._left = False
+        self._leave_at: datetime | None = script.start + (script.end - script.start) / 2
+        self._ends_at: datetime | None = None
+        waits = {p.first.id: waits_of(p, script.promises.escalation)[0] for p in script.plans if p.wishes}
+        self._waits: Mapping[str, TrueWait] = waits
 
     def look(self) -> None:
         """Look at Slack once, and do what is to be done now."""
@@ -118,13 +122,16 @@ class Colleagues:
             return
         if any(not p.failed for p in mine) or self._tries.get((plan.first.id, wish.deed), 0) >= TRIES_MAX:
             self._wishes[plan.first.id].remove(wish)
-        elif self._is_time(plan, wish, now):
+        elif self._may_try(mine, now) and self._is_time(plan, wish, now):
             found = self._find(plan, wish.deed)
             # Who was told nothing looks at the message first: perhaps it was kept all the same.
             if found is not None and mine and f"@{wish.who}" in found[0].text:
                 self._wishes[plan.first.id].remove(wish)
             elif found is not None:
                 self._press(plan, wish, *found, now)
+
+    def _may_try(self, earlier: Sequence[Press], now: datetime) -> bool:
+        return not earlier or now >= (earlier[-1].given_up_at or earlier[-1].at) + AGAIN_AFTER
 
     def _press(self, plan: Plan, wish: Wish, post: Post, action: str, now: datetime) -> None:
         who = self._people[wish.who]
@@ -152,15 +159,16 @@ class Colleagues:
         if press.answer is None and (unheard or waited > PATIENCE):
             press.given_up_at = now
             if press.deed is None:
-                self._ask_at = now
+                self._ask_at = now + AGAIN_AFTER
 
     def _change_lines(self, now: datetime) -> None:
         """Slack takes every line back some day: it says so, and ends it a little later."""
-        if not self._left and now >= self._leave_at:
+        if self._leave_at is not None and now >= self._leave_at:
             self._slack.lines.say_goodbye()
-            self._left = True
-        elif self._left and now >= self._leave_at + timedelta(seconds=60):
+            self._leave_at, self._ends_at = None, now + GOODBYE
+        elif self._ends_at is not None and now >= self._ends_at:
             self._slack.lines.close(leaving_only=True)
+            self._ends_at = None
 
     # What they see.
 
@@ -177,7 +185,7 @@ class Colleagues:
         if wish.when is When.ANSWERED:
             at = plan.answered_at
             return at is not None and at < now <= at + AFTER_ANSWER
-        wait = waits_of(plan, self._script.promises.escalation)[0]
+        wait = self._waits[plan.first.id]
         begin = wait.warned_at[0] if wish.when is When.WARNED else wait.due_at
         stop = wait.stopped_at if wish.when is When.LATE else wait.due_at
         if now < begin or (stop is not None and now >= stop) or not wait.lasts_to(now + BEFORE_ANSWER):

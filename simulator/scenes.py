@@ -26,11 +26,11 @@ from simulator.population import (
 from simulator.promises import WARNINGS, Promises, make_promises
 from simulator.world import Platform, World
 
-WHOLE_DAY_SECONDS = 3500.0
+WHOLE_DAY_SECONDS = 2650.0
 """A day that is at least so long has every scene in it."""
 
 OUTAGE_START, OUTAGE_END = 300.0, 1020.0
-BURST_START, BURST_END = 1080.0, 1230.0
+BURST_START, BURST_END = 720.0, 870.0
 BURST_SIZE = 32
 ANSWERS_AT_ONCE = 4
 STORM_ANSWERED_SHARE = 0.85
@@ -112,10 +112,10 @@ def _make_sure_of_presses(writer: Writer) -> None:
         writer.answer(plan, plan.first.created_at + timedelta(seconds=delay))
     unanswered = (
         (Way.X_MENTION, "complaint", Wish(Deed.SNOOZE, When.WARNED, bo), (60, 900)),
-        (Way.X_MENTION, "complaint", Wish(Deed.ELSEWHERE, When.WARNED, bo), (600, 2000)),
-        (Way.X_DM, "complaint", Wish(Deed.ELSEWHERE, When.LATE, ana), (60, 1200)),
-        (Way.X_MENTION, "praise", Wish(Deed.NO_REPLY, When.WARNED, bo), (300, 2000)),
-        (Way.X_MENTION, "praise", Wish(Deed.NO_REPLY, When.LATE, ana), (600, 1500)),
+        (Way.X_MENTION, "complaint", Wish(Deed.ELSEWHERE, When.WARNED, bo), (600, 1600)),
+        (Way.X_DM, "complaint", Wish(Deed.ELSEWHERE, When.LATE, ana), (60, 900)),
+        (Way.X_MENTION, "praise", Wish(Deed.NO_REPLY, When.WARNED, bo), (300, 1600)),
+        (Way.X_MENTION, "praise", Wish(Deed.NO_REPLY, When.LATE, ana), (600, 1200)),
         (Way.X_MENTION, "joke", Wish(Deed.NOT_COMPLAINT, When.WARNED, bo), (60, 1200)),
         (Way.X_DM, "question", Wish(Deed.RESOLVED, When.WARNED, ana), (300, 1500)),
     )
