@@ -226,7 +226,10 @@ class _Judge:
             # Between the press and its showing it may be answered: then the message says that.
             first = shown or (over if press.deed is Deed.RESOLVED or self._kills else None)
             if first is None or first.at > action.at + self._within:
-                self.found.wrong.append(f"{_name(press)}: its message does not show it")
+                late = (
+                    "not" if first is None else f"only after {(first.at - action.at).total_seconds():.0f} s"
+                )
+                self.found.wrong.append(f"{_name(press)}: its message shows it {late}")
                 continue
             seconds = (first.at - action.at).total_seconds()
             self.found.seconds.append(seconds)
