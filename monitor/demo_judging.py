@@ -22,6 +22,9 @@ TOLD_WITHIN = timedelta(seconds=120)
 TOLD_WITHIN_AFTER_KILL = timedelta(seconds=900)
 """While the daemon is down nobody is told; started again, it must still tell."""
 
+SHOWN_WITHIN = timedelta(seconds=300)
+"""A press shows on several messages, and Slack may say "later" or fail at each of them, again and again."""
+
 PATIENCE = timedelta(seconds=60)
 """A claim waits so long at most for a fresh look: what falls due right before an outage ends may be seen."""
 
@@ -45,7 +48,7 @@ def compare(
         seed, kills, exit_code, whole_day=seconds >= WHOLE_DAY_SECONDS, faults=town.faults_injected()
     )
     found = {(c.place.connector, c.first_message_id): c for c in _cases(reader)}
-    within = TOLD_WITHIN_AFTER_KILL if kills else TOLD_WITHIN
+    within = TOLD_WITHIN_AFTER_KILL if kills else SHOWN_WITHIN
     result.pressing, said = judge_presses(reader, town, end, within, kills)
     truth = [t for t in town.truth(end, said) if t.addressed]
     heard = town.heard()

@@ -35,6 +35,9 @@ AT_ONCE = timedelta(seconds=60)
 LISTED_BEHIND = timedelta(seconds=120)
 """So long ago somebody on the list may have been answered: the platforms are read now and then."""
 
+BLIND_FOR = timedelta(seconds=480)
+"""So long after an outage somebody may be listed who was answered in it."""
+
 LISTED_MAX = 10
 
 WORDS = {
@@ -282,7 +285,7 @@ class _Judge:
         """Whether they wait, or did when the platform was last read."""
         since, blind = at - LISTED_BEHIND, False
         for outage in self._town.outages():
-            if outage.platform is true.platform and outage.start <= at < outage.end + self._within * 4:
+            if outage.platform is true.platform and outage.start <= at < outage.end + BLIND_FOR:
                 since, blind = min(since, outage.start - LISTED_BEHIND), True
         if self._kills:
             since = min(since, at - self._within)
