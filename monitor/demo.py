@@ -137,7 +137,8 @@ def run_demo(
                 raise StoreError(f"the daemon did not start: {daemon.last_words()}")
             reader = read_store(store)
             try:
-                result = compare(reader, town, end, seed=seed, kills=len(killed), exit_code=code)
+                moments = [kill.at for kill in killed]
+                result = compare(reader, town, end, seed=seed, killed=moments, exit_code=code)
             finally:
                 reader.close()
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -34,15 +35,25 @@ LOOKS_AGAIN_WITHIN = timedelta(seconds=375)
 SEEN_WITHIN = timedelta(seconds=120)
 """What was written so shortly before an outage may not have been seen before it."""
 
+BACK_WITHIN = timedelta(seconds=300)
+"""After a kill the daemon reads again so soon (pretended)."""
+
 STORM_CASES, STORM_WITHIN_SECONDS, STORM_UPDATE_SECONDS = 20, 180.0, 60.0
 """The demo's settings of a storm: an ordinary hour has at most about 14 cases that reach a stage within so
 long, the burst has 32."""
 
 
 def compare(
-    reader: Reader, town: Town, end: datetime, *, seed: int, kills: int = 0, exit_code: int = 0
+    reader: Reader,
+    town: Town,
+    end: datetime,
+    *,
+    seed: int,
+    killed: Sequence[datetime] = (),
+    exit_code: int = 0,
 ) -> Result:
-    """Hold the store and the sinks against the truth as of `end`."""
+    """Hold the store and the sinks against the truth as of `end`. `killed`: when the daemon was."""
+    kills = len(killed)
     seconds = 0.0 if town.script is None else town.script.seconds
     result = Result(
         seed, kills, exit_code, whole_day=seconds >= WHOLE_DAY_SECONDS, faults=town.faults_injected()
@@ -56,7 +67,7 @@ def compare(
     for true in truth:
         if not true.historic:
             case = found.get((true.platform.value, town.message_id(true)))
-            if case is None and _never_shown(true, town.outages()):
+            if case is None and _never_shown(true, town.outages(), killed):
                 result.cases_hidden += 1
                 continue
             _compare_case(result, true, case, end)
@@ -69,13 +80,12 @@ def _cases(reader: Reader) -> list[Case]:
     return [row.case for row in reader.cases.everything()]
 
 
-def _never_shown(true: TrueCase, outages: list[Outage]) -> bool:
-    """Whether it was written and deleted while nobody could read the platform."""
+def _never_shown(true: TrueCase, outages: Sequence[Outage], killed: Sequence[datetime]) -> bool:
+    """Whether it was written and deleted while nobody could read the platform, or nobody was there to."""
+    unread = [(o.start, o.end + LOOKS_AGAIN_WITHIN) for o in outages if o.platform is true.platform]
+    unread += [(at, at + BACK_WITHIN) for at in killed]
     return true.withdrawn_at is not None and any(
-        o.platform is true.platform
-        and o.start - SEEN_WITHIN <= true.opened_at
-        and true.withdrawn_at <= o.end + LOOKS_AGAIN_WITHIN
-        for o in outages
+        since - SEEN_WITHIN <= true.opened_at and true.withdrawn_at <= until for since, until in unread
     )
 
 

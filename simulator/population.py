@@ -30,6 +30,9 @@ CLEAR_OF_DECISIONS = 25.0
 CLEAR_OF_LOOK_UPS = 75.0
 SETTLED_BEFORE_END = 180.0
 ANSWERED_SOONEST = 45.0
+WITHDRAWN_SOONEST = 70.0
+"""Platforms are read twice a minute, and now and then one of them stumbles."""
+
 LATE_BY = ((150.0, 270.0), (390.0, 500.0))
 """So many seconds after the promise was broken: before the escalation, and after it."""
 
@@ -457,7 +460,7 @@ class Writer:
 
     def _withdrawal_delay(self, target: float) -> float:
         warning = target * WARNINGS[0]
-        return self.chance.uniform(30, warning - CLEAR_OF_LOOK_UPS)
+        return self.chance.uniform(WITHDRAWN_SOONEST, warning - CLEAR_OF_LOOK_UPS)
 
     # Words and writings.
 
