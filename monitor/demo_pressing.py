@@ -93,10 +93,14 @@ class Pressing:
     wrong: list[str] = field(default_factory=list)
     life: list[Moment] = field(default_factory=list)
 
-    def shown(self) -> dict[str, int]:
-        """What a day should have had, with how often it did."""
-        buttons = {f'the button "{deed.value}" pressed': self.kept[deed] for deed in Deed}
-        return {**buttons, "a list of who waits": self.lists, "the whole life of an alert": len(self.life)}
+    def shown(self, *, whole_life: bool) -> dict[str, int]:
+        """What a day should have had, with how often it did. A kill may come between a press and its alert's
+        life."""
+        found = {f'the button "{deed.value}" pressed': self.kept[deed] for deed in Deed}
+        found["a list of who waits"] = self.lists
+        if whole_life:
+            found["the whole life of an alert"] = len(self.life)
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """For the JSON line."""

@@ -98,7 +98,7 @@ class Result:
             "a promise that a storm's message told of": self.in_storm,
             "a blind span": self.blind,
             "a claim that says that nobody can know": self.unknown,
-            **self.pressing.shown(),
+            **self.pressing.shown(whole_life=not self.kills),
         }
         return [what for what, count in shown.items() if not count]
 

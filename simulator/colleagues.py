@@ -187,8 +187,7 @@ class Colleagues:
             return at is not None and at < now <= at + AFTER_ANSWER
         wait = self._waits[plan.first.id]
         begin = wait.warned_at[0] if wish.when is When.WARNED else wait.due_at
-        stop = wait.stopped_at if wish.when is When.LATE else wait.due_at
-        if now < begin or (stop is not None and now >= stop) or not wait.lasts_to(now + BEFORE_ANSWER):
+        if now < begin or not wait.lasts_to(now + BEFORE_ANSWER):
             return False
         return self._is_clear(plan, wait, now) and self._was_read(plan, wish.deed, now)
 

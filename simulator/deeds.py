@@ -31,7 +31,7 @@ SNOOZED_FOR = timedelta(minutes=15)
 class When(StrEnum):
     """At which time of a wait somebody means to press."""
 
-    WARNED = "warned"  # between the first warning and the breach
+    WARNED = "warned"  # once people were warned of it
     LATE = "late"  # after the breach
     ANSWERED = "answered"  # right after the answer was written, while Slack still shows the button
 
