@@ -147,6 +147,7 @@ def _count_deliveries(result: Result, heard: list[Heard]) -> None:
     for (channel, key), count in copies.items():
         result.delivered[channel] += count
         result.duplicates += count - 1
+        result.doubled[channel] += count - 1
         result.corrected += "/corrected/" in key
     for h in heard:
         # A message that only shows anew how its case stands keeps the key that it was posted with.

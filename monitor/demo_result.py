@@ -36,7 +36,7 @@ class Result:
     that said that nobody can know; `late_while_blind`: claims that should have and did not; `unknown_left`:
     those that were not taken back when it was known. `singly_in_storm`: said one by one all the same.
     `snoozed`: broken while somebody had put it off, and over before that ended.
-    `duplicates`: the same alert received again. `pressing`: what the care team pressed.
+    `duplicates`: the same alert received again, `doubled` by channel. `pressing`: what the care team pressed.
     """
 
     seed: int
@@ -78,6 +78,7 @@ class Result:
     unknown_left: list[str] = field(default_factory=list)
     delivered: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
+    doubled: Counter[str] = field(default_factory=Counter)
     corrected: int = 0
     historic_alerts: int = 0
     withdrawn: int = 0
@@ -104,7 +105,8 @@ class Result:
 
     @property
     def honest(self) -> bool:
-        """Nobody was missed, falsely accused or told twice; after a kill, one double is allowed each."""
+        """Nobody was missed, falsely accused or told twice; a kill may double what each channel was just
+        sending, and nothing else."""
         errors = (*self.first_response_errors, *self.next_response_errors, *self.due_errors)
         wrong = (
             self.cases_missed,
@@ -121,7 +123,7 @@ class Result:
             self.pressing.wrong,
             self.historic_alerts,
             max(errors, default=0.0) > 0.0,
-            self.duplicates > self.kills,
+            max(self.doubled.values(), default=0) > self.kills,
             self.exit_code,
             self.not_shown,
         )

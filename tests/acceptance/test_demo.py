@@ -109,7 +109,7 @@ def test_an_hour_of_customers_is_told_truly() -> None:
 
 
 def test_killed_three_times_it_loses_nothing() -> None:
-    """kill -9 on the way, once by a failpoint: nothing lost, at most one double a kill."""
+    """kill -9 on the way, once by a failpoint: nothing lost, at most one double a kill on each channel."""
     found = play(2, *SHORT, "--kills", "3")
     assert found["kills"] == 3
     assert found["honest"], found
