@@ -175,7 +175,6 @@ class _Judge:
         self.kept: list[tuple[Press, Action]] = []
         self._reader = reader
         self._town = town
-        self._end = end
         self._within = within
         self._kills = kills
         self._presses: Sequence[Press] = [] if town.colleagues is None else town.colleagues.presses

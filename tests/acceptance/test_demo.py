@@ -30,7 +30,7 @@ def play(seed: int, *words: str) -> dict[str, Any]:
     )
     assert done.stdout.strip(), done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)
-    assert (done.returncode == 0) == found["honest"], found
+    assert (done.returncode == 0) == found["honest"], json.dumps(found)
     return found
 
 
@@ -112,7 +112,7 @@ def test_killed_three_times_it_loses_nothing() -> None:
     """kill -9 on the way, once by a failpoint: nothing lost, at most one double a kill on each channel."""
     found = play(2, *SHORT, "--kills", "3")
     assert found["kills"] == 3
-    assert found["honest"], found
+    assert found["honest"], json.dumps(found)
     assert_all_shown(found)
 
 
@@ -131,4 +131,4 @@ def test_killed_twenty_times_it_loses_nothing(seed: int) -> None:
     """Five kills an hour, four times; every other one by a failpoint inside a transaction or a send."""
     found = play(seed, *FULL, "--kills", "5")
     assert found["kills"] == 5
-    assert found["honest"], found
+    assert found["honest"], json.dumps(found)
