@@ -1,8 +1,8 @@
 """`demo`: the real daemon, in a process of its own, against a simulated world on loopback.
 
-The simulator writes what customers and agents write, serves the platforms, and takes the alerts; the daemon
-knows nothing of it but addresses. At the end the ground truth is compared with what the daemon found and with
-what the sinks received.
+The simulator writes what customers and agents write, serves the platforms, takes the alerts, and presses
+their buttons; the daemon knows nothing of it but addresses. At the end the ground truth is compared with what
+the daemon found and with what the sinks received.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from monitor.clock import Clock
-from monitor.demo_judging import STORM_CASES, STORM_UPDATE_SECONDS, STORM_WITHIN_SECONDS, Result, compare
+from monitor.demo_judging import STORM_CASES, STORM_UPDATE_SECONDS, STORM_WITHIN_SECONDS, compare
+from monitor.demo_result import Result
 from monitor.demo_view import LiveView
 from monitor.failpoints import VARIABLE as FAILPOINT
 from monitor.store.database import StoreError
@@ -46,6 +47,8 @@ FAILPOINTS = (
     "lease.after_commit",
     "record.before_commit",
     "record.after_commit",
+    "act.before_commit",
+    "act.after_commit",
 )
 
 
@@ -134,7 +137,8 @@ def run_demo(
                 raise StoreError(f"the daemon did not start: {daemon.last_words()}")
             reader = read_store(store)
             try:
-                result = compare(reader, town, end, seed=seed, kills=len(killed), exit_code=code)
+                moments = [kill.at for kill in killed]
+                result = compare(reader, town, end, seed=seed, killed=moments, exit_code=code)
             finally:
                 reader.close()
         return result
@@ -173,6 +177,8 @@ def _play(
                 break
             if reader is None:
                 reader = _try_to_read(store)
+            if town.colleagues is not None:
+                town.colleagues.look()
             if view is not None:
                 view.show(reader)
             if clock.now() >= end and reader is not None:
@@ -211,7 +217,8 @@ def _failpoint(moments: list[float], chance: random.Random) -> str | None:
     """Every other life of the daemon ends by itself, inside a transaction or a send."""
     if not moments or len(moments) % 2:
         return None
-    return f"{chance.choice(FAILPOINTS)}:{chance.randint(2, 12)}"
+    point = chance.choice(FAILPOINTS)
+    return f"{point}:{chance.randint(1, 2) if point.startswith('act.') else chance.randint(2, 12)}"
 
 
 def _try_to_read(store: Path) -> Reader | None:
@@ -316,6 +323,7 @@ def _channels_text(town: Town) -> str:
 type = "slack"
 api_url = "{town.slack_url}"
 bot_token = {{ env = "DEMO_SLACK_TOKEN" }}
+app_token = {{ env = "DEMO_SLACK_APP_TOKEN" }}
 channel = "#care"
 
 [channels.care-mail]

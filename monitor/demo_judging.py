@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from statistics import median
-from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from monitor.demo_pressing import judge_presses
+from monitor.demo_result import Result
 from monitor.store.store import Reader
 from rules.case import Case, ClockName
 from simulator.heard import CLAIMS, ENDS, Claim, Episode, read_blindness, read_claims, read_storms
@@ -26,6 +23,9 @@ TOLD_WITHIN = timedelta(seconds=120)
 TOLD_WITHIN_AFTER_KILL = timedelta(seconds=900)
 """While the daemon is down nobody is told; started again, it must still tell."""
 
+SHOWN_WITHIN = timedelta(seconds=300)
+"""A press shows on several messages, and Slack may say "later" or fail at each of them, again and again."""
+
 PATIENCE = timedelta(seconds=60)
 """A claim waits so long at most for a fresh look: what falls due right before an outage ends may be seen."""
 
@@ -35,244 +35,39 @@ LOOKS_AGAIN_WITHIN = timedelta(seconds=375)
 SEEN_WITHIN = timedelta(seconds=120)
 """What was written so shortly before an outage may not have been seen before it."""
 
+BACK_WITHIN = timedelta(seconds=300)
+"""After a kill the daemon reads again so soon (pretended)."""
+
 STORM_CASES, STORM_WITHIN_SECONDS, STORM_UPDATE_SECONDS = 20, 180.0, 60.0
 """The demo's settings of a storm: an ordinary hour has at most about 14 cases that reach a stage within so
 long, the burst has 32."""
 
 
-@dataclass(slots=True)
-class Result:
-    """Ground truth against what the daemon found. Times are in pretended seconds.
-
-    `cases_missed`: people who spoke to a brand and are in no case, but for `cases_hidden`, who deleted it
-    while the platform could not be read. `first_response_errors`: how far each
-    answered case's figure is from the truth; `next_response_errors` the same of each further answer, and
-    `next_missed` names waits for one that were not found or are none. `due_errors`: how far due times are
-    from the truth's; `due_interrupted`: how many of those span hours in which the office was closed.
-
-    `breaches`: promises broken in truth. They were told one by one (`alerted`), by the message of a storm
-    (`in_storm`), or were over before anybody could see them (`unseen`); else they are `missed`. `false`:
-    told of waits that had ended, or never were. `escalations`: likewise, to the care lead. `unknown`: claims
-    that said that nobody can know; `late_while_blind`: claims that should have and did not; `unknown_left`:
-    those that were not taken back when it was known. `singly_in_storm`: said one by one all the same.
-    `duplicates`: the same alert received again.
-    """
-
-    seed: int
-    kills: int
-    exit_code: int
-    whole_day: bool = False
-    cases: int = 0
-    cases_hidden: int = 0
-    cases_missed: list[str] = field(default_factory=list)
-    answered: int = 0
-    answered_missed: list[str] = field(default_factory=list)
-    first_response_errors: list[float] = field(default_factory=list)
-    next_response_errors: list[float] = field(default_factory=list)
-    next_missed: list[str] = field(default_factory=list)
-    due_errors: list[float] = field(default_factory=list)
-    due_interrupted: int = 0
-    breaches: int = 0
-    alerted: int = 0
-    in_storm: int = 0
-    unseen: int = 0
-    missed: list[str] = field(default_factory=list)
-    false: list[str] = field(default_factory=list)
-    escalations: int = 0
-    escalated: int = 0
-    escalated_in_storm: int = 0
-    escalations_missed: list[str] = field(default_factory=list)
-    storms: int = 0
-    storms_over: int = 0
-    storm_cases: int = 0
-    storm_miscounted: list[str] = field(default_factory=list)
-    singly_in_storm: list[str] = field(default_factory=list)
-    blind: int = 0
-    blind_missed: list[str] = field(default_factory=list)
-    blind_elsewhere: int = 0
-    unknown: int = 0
-    late_while_blind: list[str] = field(default_factory=list)
-    unknown_left: list[str] = field(default_factory=list)
-    delivered: Counter[str] = field(default_factory=Counter)
-    duplicates: int = 0
-    corrected: int = 0
-    historic_alerts: int = 0
-    withdrawn: int = 0
-    judged: Counter[str] = field(default_factory=Counter)
-    faults: int = 0
-
-    @property
-    def not_shown(self) -> list[str]:
-        """What a day of this length should have shown and did not."""
-        if not self.whole_day:
-            return []
-        shown = {
-            "a due time over closed hours": self.due_interrupted,
-            "a next response": len(self.next_response_errors),
-            "an escalation": self.escalated,
-            "a storm that begins and ends": self.storms_over,
-            "a promise that a storm's message told of": self.in_storm,
-            "a blind span": self.blind,
-            "a claim that says that nobody can know": self.unknown,
-        }
-        return [what for what, count in shown.items() if not count]
-
-    @property
-    def honest(self) -> bool:
-        """Nobody was missed, falsely accused or told twice; after a kill, one double is allowed each."""
-        errors = (*self.first_response_errors, *self.next_response_errors, *self.due_errors)
-        wrong = (
-            self.cases_missed,
-            self.answered_missed,
-            self.next_missed,
-            self.missed,
-            self.false,
-            self.escalations_missed,
-            self.storm_miscounted,
-            self.singly_in_storm,
-            self.blind_missed,
-            self.late_while_blind,
-            self.unknown_left,
-            self.historic_alerts,
-            max(errors, default=0.0) > 0.0,
-            self.duplicates > self.kills,
-            self.exit_code,
-            self.not_shown,
-        )
-        return not any(wrong)
-
-    def as_dict(self) -> dict[str, Any]:
-        """One JSON line."""
-        return {
-            "seed": self.seed,
-            "honest": self.honest,
-            "cases": self.cases,
-            "cases_missed": self.cases_missed,
-            "cases_hidden": self.cases_hidden,
-            "answered": self.answered,
-            "answered_missed": self.answered_missed,
-            "withdrawn": self.withdrawn,
-            "first_response_error_seconds": _spread(self.first_response_errors),
-            "next_responses": {
-                "compared": len(self.next_response_errors),
-                "error_seconds": _spread(self.next_response_errors),
-                "missed": self.next_missed,
-            },
-            "calendars": {
-                "due_times_compared": len(self.due_errors),
-                "over_closed_hours": self.due_interrupted,
-                "error_seconds": _spread(self.due_errors),
-            },
-            "breaches": {
-                "true": self.breaches,
-                "alerted": self.alerted,
-                "in_storm": self.in_storm,
-                "unseen": self.unseen,
-                "missed": self.missed,
-                "false": self.false,
-            },
-            "escalations": {
-                "true": self.escalations,
-                "told": self.escalated,
-                "in_storm": self.escalated_in_storm,
-                "missed": self.escalations_missed,
-            },
-            "storms": {
-                "begun": self.storms,
-                "over": self.storms_over,
-                "cases": self.storm_cases,
-                "miscounted": self.storm_miscounted,
-                "said_singly": self.singly_in_storm,
-            },
-            "blind": {
-                "episodes": self.blind,
-                "missed": self.blind_missed,
-                "elsewhere": self.blind_elsewhere,
-                "unknown_claims": self.unknown,
-                "late_while_blind": self.late_while_blind,
-                "unknown_left": self.unknown_left,
-            },
-            "not_shown": self.not_shown,
-            "alerts_delivered": dict(sorted(self.delivered.items())),
-            "duplicates": self.duplicates,
-            "corrected": self.corrected,
-            "historic_alerts": self.historic_alerts,
-            "judge": dict(sorted(self.judged.items())),
-            "faults_injected": self.faults,
-            "kills": self.kills,
-            "exit_code": self.exit_code,
-        }
-
-    def show(self, console: Console) -> None:
-        """The same for people."""
-        table = Table(title=f"Truth against the daemon (seed {self.seed})", title_justify="left")
-        for column in ("what", "in truth", "found by the daemon", "wrong"):
-            table.add_column(column, justify="left" if column == "what" else "right")
-        for row in self._rows():
-            table.add_row(*map(str, row))
-        console.print(table)
-        console.print(
-            f"Of the broken promises {self.alerted} were told one by one, {self.in_storm} by a storm's "
-            f"message, and {self.unseen} were over before the platform could be read again. {self.unknown} "
-            f"claims said that nobody can know; {self.due_interrupted} due times passed over closed hours."
-        )
-        sent = ", ".join(f"{count} over {channel}" for channel, count in sorted(self.delivered.items()))
-        console.print(
-            f"Alerts delivered: {sent or 'none'}; {self.withdrawn} customers deleted their post first."
-        )
-        console.print(f"Faults that the platforms were made to have: {self.faults}.")
-        for what in self.not_shown:
-            console.print(f"[red]The day should have had {what}, and had none.[/red]")
-        verdict = "[green]Honest: nothing missed, nothing false, nothing doubled.[/green]"
-        console.print(verdict if self.honest else "[red]Not honest: see the numbers above.[/red]")
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        """The table: what, in truth, found, wrong."""
-
-        def found(what: str, true: int, wrong: list[str]) -> tuple[object, ...]:
-            return what, true, true - len(wrong), len(wrong)
-
-        def error(what: str, errors: list[float]) -> tuple[object, ...]:
-            worst = max(errors, default=0.0)
-            return what, len(errors), f"{worst:g} s off at most", "" if worst == 0 else "yes"
-
-        yield found("people who spoke to a brand", self.cases, self.cases_missed)
-        yield found("answered by a person", self.answered, self.answered_missed)
-        yield error("first response times", self.first_response_errors)
-        yield error("next response times", self.next_response_errors)
-        yield error("due times, office hours counted", self.due_errors)
-        told = self.breaches - len(self.missed)
-        yield "promises broken, and told in time", self.breaches, told, len(self.missed)
-        yield found("escalations to the care lead", self.escalations, self.escalations_missed)
-        odd = len(self.storm_miscounted) + len(self.singly_in_storm)
-        yield "storms, one message each", self.storms, f"{self.storms_over} over", odd
-        odd = len(self.late_while_blind) + len(self.unknown_left)
-        yield "blind spans", self.blind + len(self.blind_missed), self.blind, odd + len(self.blind_missed)
-        yield "told, but not so", 0, len(self.false), len(self.false)
-        yield "alerts received twice", 0, self.duplicates, self.duplicates
-        yield "alerts about the past", 0, self.historic_alerts, self.historic_alerts
-
-
-def _spread(errors: list[float]) -> dict[str, float | None]:
-    return {"p50": median(errors) if errors else None, "max": max(errors, default=None)}
-
-
 def compare(
-    reader: Reader, town: Town, end: datetime, *, seed: int, kills: int = 0, exit_code: int = 0
+    reader: Reader,
+    town: Town,
+    end: datetime,
+    *,
+    seed: int,
+    killed: Sequence[datetime] = (),
+    exit_code: int = 0,
 ) -> Result:
-    """Hold the store and the sinks against the truth as of `end`."""
+    """Hold the store and the sinks against the truth as of `end`. `killed`: when the daemon was."""
+    kills = len(killed)
     seconds = 0.0 if town.script is None else town.script.seconds
     result = Result(
         seed, kills, exit_code, whole_day=seconds >= WHOLE_DAY_SECONDS, faults=town.faults_injected()
     )
     found = {(c.place.connector, c.first_message_id): c for c in _cases(reader)}
-    truth = [t for t in town.truth(end) if t.addressed]
+    within = TOLD_WITHIN_AFTER_KILL if kills else SHOWN_WITHIN
+    result.pressing, said = judge_presses(reader, town, end, within, kills)
+    truth = [t for t in town.truth(end, said) if t.addressed]
     heard = town.heard()
     _count_deliveries(result, heard)
     for true in truth:
         if not true.historic:
             case = found.get((true.platform.value, town.message_id(true)))
-            if case is None and _never_shown(true, town.outages()):
+            if case is None and _never_shown(true, town.outages(), killed):
                 result.cases_hidden += 1
                 continue
             _compare_case(result, true, case, end)
@@ -285,13 +80,12 @@ def _cases(reader: Reader) -> list[Case]:
     return [row.case for row in reader.cases.everything()]
 
 
-def _never_shown(true: TrueCase, outages: list[Outage]) -> bool:
-    """Whether it was written and deleted while nobody could read the platform."""
+def _never_shown(true: TrueCase, outages: Sequence[Outage], killed: Sequence[datetime]) -> bool:
+    """Whether it was written and deleted while nobody could read the platform, or nobody was there to."""
+    unread = [(o.start, o.end + LOOKS_AGAIN_WITHIN) for o in outages if o.platform is true.platform]
+    unread += [(at, at + BACK_WITHIN) for at in killed]
     return true.withdrawn_at is not None and any(
-        o.platform is true.platform
-        and o.start - SEEN_WITHIN <= true.opened_at
-        and true.withdrawn_at <= o.end + LOOKS_AGAIN_WITHIN
-        for o in outages
+        since - SEEN_WITHIN <= true.opened_at and true.withdrawn_at <= until for since, until in unread
     )
 
 
@@ -353,6 +147,7 @@ def _count_deliveries(result: Result, heard: list[Heard]) -> None:
     for (channel, key), count in copies.items():
         result.delivered[channel] += count
         result.duplicates += count - 1
+        result.doubled[channel] += count - 1
         result.corrected += "/corrected/" in key
     for h in heard:
         # A message that only shows anew how its case stands keeps the key that it was posted with.
@@ -411,6 +206,7 @@ class _Telling:
         elif wait.breached:
             self.result.in_storm += "storm" in told
             self.result.unseen += "unseen" in told
+            self.result.snoozed += "snoozed" in told and not {"storm", "unseen"} & set(told)
             self.result.alerted += set(told) == {"told"}
 
     def _compare_escalation(self, subject: str, true: TrueCase, wait: TrueWait) -> None:
@@ -423,13 +219,16 @@ class _Telling:
             self.result.escalations_missed.append(f"{subject} {wait.clock} {wait.cycle}")
         self.result.escalated += told == "told"
         self.result.escalated_in_storm += told == "storm"
+        self.result.escalations_put_off += told in ("snoozed", "unseen", "taken")
 
     def _told(
         self, subject: str, true: TrueCase, wait: TrueWait, stage: str, moment: datetime, channel: str
     ) -> str:
-        """How one channel heard: told, storm, unseen (it was over before anybody could tell), missed."""
+        """How one channel heard: told, storm, unseen (it was over before anybody could tell), snoozed (it was
+        over before the snooze was), taken (somebody took it before others were told), missed."""
         seen_at = self._seen_at(true.platform, wait)
-        could_tell = max(moment, seen_at)
+        could_tell = max(wait.quiet_until(moment), seen_at)
+        snoozed = could_tell > max(moment, seen_at)
         # Outside its hours nobody is told of a promise: what is too late for today is told tomorrow.
         deadline = wait.promise.after(could_tell, self.within.total_seconds())
         put_off = deadline > could_tell + self.within
@@ -440,6 +239,10 @@ class _Telling:
         seconds = self.within.total_seconds() + STORM_UPDATE_SECONDS
         if any(s.covers(moment, seconds) for s in storms):
             return "storm"
+        if snoozed and (not wait.lasts_to(deadline) or deadline > self.end):
+            return "snoozed"
+        if stage == "escalated" and wait.taken_by(deadline):
+            return "taken"
         excused = bool(self.result.kills) or seen_at > moment or put_off
         return "unseen" if excused and not wait.lasts_to(deadline) else "missed"
 
@@ -485,6 +288,8 @@ class _Telling:
         late_look = bool(self.result.kills) and claim.stage == "warning"
         if not wait.lasts_to(moment) and not admitted and not late_look:
             self.result.false.append(name)
+        if claim.at < wait.quiet_until(moment):
+            self.result.false.append(f"{name}: it was snoozed")
         in_storm = any(
             s.begun_at + PATIENCE < moment and (s.over_at is None or moment < s.over_at)
             for s in self.storms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 
 from rich.console import Group
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from monitor.clock import Clock
 from monitor.store.store import Reader
+from simulator.deeds import Deed
 from simulator.heard import read_blindness, read_claims, read_storms
 from simulator.promises import MINUTE, OfficeHours
 from simulator.town import Heard, Town
@@ -67,6 +69,7 @@ class LiveView:
             ("storm", _storm(reader, heard)),
             ("blind", _blind(reader, heard, now)),
             ("escalated", _escalated(heard, self._town.lead_channel())),
+            ("pressed", _pressed(self._town)),
         )
         table = Table(expand=True, box=None, show_header=False)
         table.add_column(no_wrap=True, width=10, style="bold")
@@ -127,6 +130,18 @@ def _escalated(heard: list[Heard], lead: str) -> Text:
     said = [h.headline for h in heard if h.channel == lead]
     last = f", last heard: {inert(said[-1], 100)}" if said else ""
     return Text(f"{len(cases)} to the care lead{last}", "yellow" if cases else "green")
+
+
+def _pressed(town: Town) -> Text:
+    """What the care team pressed in Slack, and what it was told last."""
+    team = town.colleagues
+    answered = [] if team is None else [p for p in team.presses if p.answer is not None]
+    if not answered:
+        return Text("nothing yet", "green")
+    counts = Counter(press.deed for press in answered)
+    said = ", ".join(f"{counts[deed]} {deed}" for deed in Deed if counts[deed])
+    last = answered[-1].answer
+    return Text(inert(f"{said}; last: {last.text if last is not None else ''}", 200), "green")
 
 
 def _queue(reader: Reader, now: datetime) -> Panel:

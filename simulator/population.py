@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from simulator import texts
+from simulator.deeds import Wish
 from simulator.promises import WARNINGS, Promise, Promises
 from simulator.world import Form, Person, Platform, World, Writing
 
@@ -29,6 +30,9 @@ CLEAR_OF_DECISIONS = 25.0
 CLEAR_OF_LOOK_UPS = 75.0
 SETTLED_BEFORE_END = 180.0
 ANSWERED_SOONEST = 45.0
+WITHDRAWN_SOONEST = 70.0
+"""Platforms are read twice a minute, and now and then one of them stumbles."""
+
 LATE_BY = ((150.0, 270.0), (390.0, 500.0))
 """So many seconds after the promise was broken: before the escalation, and after it."""
 
@@ -73,7 +77,10 @@ class Again:
 
 @dataclass(slots=True)
 class Plan:
-    """One customer's story, as it was meant: the ground truth is read off it."""
+    """One customer's story, as it was meant: the ground truth is read off it, and off what was pressed.
+
+    `wishes` are what the care team means to press about the first wait, in order.
+    """
 
     way: Way
     fate: Fate
@@ -88,6 +95,7 @@ class Plan:
     first_any_reply_at: datetime | None = None
     withdrawn_at: datetime | None = None
     again: list[Again] = field(default_factory=list)
+    wishes: tuple[Wish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,12 @@ _WAYS = {
     Way.REDDIT_DM: 3,
 }
 _KINDS = {"complaint": 6, "question": 3, "praise": 1}
+_TEMPLATES = {
+    "complaint": texts.COMPLAINTS,
+    "question": texts.QUESTIONS,
+    "praise": texts.PRAISE,
+    "joke": texts.JOKES,
+}
 _PUBLIC_ONLY = {Fate.WITHDRAWN}
 _CHATTER_PER_HOUR = 14
 _BOT_SHARE = 0.16
@@ -261,11 +275,13 @@ class Writer:
             return promises.dm
         return promises.public if way.platform is Platform.X else promises.forum
 
-    def begin(self, way: Way, fate: Fate, at: datetime, *, historic: bool = False) -> Plan:
-        """The customer's first words to the first brand."""
+    def begin(
+        self, way: Way, fate: Fate, at: datetime, *, historic: bool = False, kind: str | None = None
+    ) -> Plan:
+        """The customer's first words to the first brand. `kind` None: drawn."""
         customer = self._person(way.platform)
-        kind = self.chance.choices(list(_KINDS), list(_KINDS.values()))[0]
-        templates = {"complaint": texts.COMPLAINTS, "question": texts.QUESTIONS, "praise": texts.PRAISE}[kind]
+        kind = kind or self.chance.choices(list(_KINDS), list(_KINDS.values()))[0]
+        templates = _TEMPLATES[kind]
         text = self._fill(self.chance.choice(templates), self._address(way))
         first = self._speak(way, customer, text, at)
         return Plan(way, fate, kind, customer, first, self.promise_of(way), historic=historic)
@@ -444,7 +460,7 @@ class Writer:
 
     def _withdrawal_delay(self, target: float) -> float:
         warning = target * WARNINGS[0]
-        return self.chance.uniform(30, warning - CLEAR_OF_LOOK_UPS)
+        return self.chance.uniform(WITHDRAWN_SOONEST, warning - CLEAR_OF_LOOK_UPS)
 
     # Words and writings.
 

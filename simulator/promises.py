@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 MINUTES_MAX = 60 * 24 * 400
 MINUTE = timedelta(minutes=1)
 DAY_OPENS, DAY_CLOSES = 8 * 60, 18 * 60
-BREAK_AFTER = timedelta(minutes=26)
-BREAK_LENGTH = timedelta(minutes=16)
+BREAK_AFTER = timedelta(minutes=20)
+BREAK_LENGTH = timedelta(minutes=10)
 WARNINGS = (0.5, 0.8)
 
 

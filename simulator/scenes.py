@@ -1,4 +1,5 @@
-"""What is not ordinary about a day: an outage of a platform, and a storm of complaints; and a day as a whole.
+"""What is not ordinary about a day: an outage of a platform, a storm of complaints, and what the care team
+presses in Slack; and a day as a whole.
 
 What may live here: scenes with fixed places in the day, whose people are drawn by the seed. Each stands at
 its place so that a day of a demo's length tells all of them, one beside the other.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
+from simulator.deeds import Deed, When, Wish
 from simulator.population import (
     CLEAR_OF_DECISIONS,
     LATE_BY,
@@ -24,16 +26,34 @@ from simulator.population import (
 from simulator.promises import WARNINGS, Promises, make_promises
 from simulator.world import Platform, World
 
-WHOLE_DAY_SECONDS = 3500.0
+WHOLE_DAY_SECONDS = 2650.0
 """A day that is at least so long has every scene in it."""
 
 OUTAGE_START, OUTAGE_END = 300.0, 1020.0
-BURST_START, BURST_END = 1080.0, 1230.0
+BURST_START, BURST_END = 720.0, 870.0
 BURST_SIZE = 32
 ANSWERS_AT_ONCE = 4
 STORM_ANSWERED_SHARE = 0.85
 STORM_IN_TIME_SHARE = 0.2
 STORM_THANKS_SHARE = 0.3
+
+TEAM = ("ana", "bo")
+LATE_ENOUGH = (330.0, 500.0)
+"""Answered so many seconds late that there is time to press before."""
+
+_WISHES: dict[Fate, tuple[tuple[float, tuple[tuple[Deed, When], ...]], ...]] = {
+    Fate.LATE: (
+        (0.35, ((Deed.TAKE, When.LATE), (Deed.RESOLVED, When.ANSWERED))),
+        (0.25, ((Deed.TAKE, When.LATE),)),
+    ),
+    Fate.WARNED: (
+        (0.25, ((Deed.TAKE, When.WARNED), (Deed.RESOLVED, When.ANSWERED))),
+        (0.2, ((Deed.TAKE, When.WARNED),)),
+        (0.2, ((Deed.RESOLVED, When.ANSWERED),)),
+    ),
+    Fate.NEVER: ((0.2, ((Deed.TAKE, When.LATE),)), (0.15, ((Deed.ELSEWHERE, When.LATE),))),
+}
+"""What the care team means to press on an ordinary day, by the customer's fate, each with its share."""
 
 
 def make_script(
@@ -45,8 +65,10 @@ def make_script(
     writer.write_future()
     if seconds >= WHOLE_DAY_SECONDS:
         _make_sure_of_minima(writer)
+        _press(writer, random.Random(seed + 1))
         _outage(writer)
         _storm(writer)
+        _make_sure_of_presses(writer)
     writer.write_chatter()
     return writer.script
 
@@ -62,6 +84,50 @@ def _make_sure_of_minima(writer: Writer) -> None:
     for fate in (Fate.WARNED, Fate.NEVER):
         seconds = writer.chance.uniform(OUTAGE_END + 30, OUTAGE_END + 240)
         writer.finish(writer.begin(Way.REDDIT_MENTION, fate, _at(writer, seconds)))
+
+
+# The care team: what it presses in Slack about whom.
+
+
+def _press(writer: Writer, chance: random.Random) -> None:
+    """What the team means to press about the customers of an ordinary day."""
+    for plan in writer.script.plans:
+        draw = chance.random()
+        who = chance.choice(TEAM)
+        for share, deeds in () if plan.historic else _WISHES.get(plan.fate, ()):
+            if 0 <= draw < share:
+                plan.wishes = tuple(Wish(deed, when, who) for deed, when in deeds)
+            draw -= share
+
+
+def _make_sure_of_presses(writer: Writer) -> None:
+    """Each button is pressed on every day, and one alert lives through all that an alert can."""
+    ana, bo = TEAM
+    late = _told_of(writer, Way.X_MENTION, Fate.LATE, "complaint", (30, 300))
+    late.wishes = (Wish(Deed.TAKE, When.LATE, ana),)
+    joke = _told_of(writer, Way.X_MENTION, Fate.LATE, "joke", (200, 900))
+    joke.wishes = (Wish(Deed.NOT_COMPLAINT, When.WARNED, ana), Wish(Deed.TAKE, When.LATE, ana))
+    for plan in (late, joke):
+        delay = plan.promise.first + writer.chance.uniform(*LATE_ENOUGH)
+        writer.answer(plan, plan.first.created_at + timedelta(seconds=delay))
+    unanswered = (
+        (Way.X_MENTION, "complaint", Wish(Deed.SNOOZE, When.WARNED, bo), (60, 900)),
+        (Way.X_MENTION, "complaint", Wish(Deed.ELSEWHERE, When.WARNED, bo), (600, 1600)),
+        (Way.X_DM, "complaint", Wish(Deed.ELSEWHERE, When.LATE, ana), (60, 900)),
+        (Way.X_MENTION, "praise", Wish(Deed.NO_REPLY, When.WARNED, bo), (300, 1600)),
+        (Way.X_MENTION, "praise", Wish(Deed.NO_REPLY, When.LATE, ana), (600, 1200)),
+        (Way.X_MENTION, "joke", Wish(Deed.NOT_COMPLAINT, When.WARNED, bo), (60, 1200)),
+        (Way.X_DM, "question", Wish(Deed.RESOLVED, When.WARNED, ana), (300, 1500)),
+    )
+    for way, kind, wish, span in unanswered:
+        _told_of(writer, way, Fate.NEVER, kind, span).wishes = (wish,)
+
+
+def _told_of(writer: Writer, way: Way, fate: Fate, kind: str, span: tuple[float, float]) -> Plan:
+    """Somebody of whom Slack tells, and who writes no more until the team has pressed."""
+    plan = writer.begin(way, fate, _at(writer, writer.chance.uniform(*span)), kind=kind)
+    writer.script.plans.append(plan)
+    return plan
 
 
 def _at(writer: Writer, seconds: float) -> datetime:

@@ -13,7 +13,7 @@ import re
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -93,6 +93,7 @@ class Delivery:
     text: str
     update: bool
     ts: str = ""
+    blocks: Sequence[Mapping[str, Any]] = ()
 
 
 class SlackWorkspace:
@@ -182,7 +183,9 @@ class SlackWorkspace:
             called=mentioned(body),
         )
         self.posts.append(made)
-        self.deliveries.append(Delivery(now, made.key, made.text, update=False, ts=made.ts))
+        self.deliveries.append(
+            Delivery(now, made.key, made.text, update=False, ts=made.ts, blocks=made.blocks)
+        )
         return made
 
     def update(self, channel: str, ts: str, body: Mapping[str, Any]) -> Post | None:
@@ -196,7 +199,8 @@ class SlackWorkspace:
             # Slack's docs: where none is given, a message keeps the metadata that it had.
             found.key, found.stage = _key(body), _stage(body)
         found.keys.append(found.key)
-        self.deliveries.append(Delivery(self.clock.now(), found.key, found.text, update=True, ts=ts))
+        now = self.clock.now()
+        self.deliveries.append(Delivery(now, found.key, found.text, update=True, ts=ts, blocks=found.blocks))
         return found
 
     def seconds_to_wait(self, method: str, channel: str = "") -> int:
@@ -268,13 +272,13 @@ class SlackWorkspace:
         trouble = trouble_with(body)
         if trouble is None:
             url.used += 1
-            self.whisper(url.user, url.channel, body)
+            self.whisper(url.user, url.channel, body, url.url)
         return trouble
 
-    def whisper(self, user: str, channel: str, body: Mapping[str, Any]) -> None:
+    def whisper(self, user: str, channel: str, body: Mapping[str, Any], url: str = "") -> None:
         """Say something that only that person sees."""
         text, blocks = str(body.get("text", "")), list(body.get("blocks") or [])
-        self.whispers.append(Whisper(user, channel, text, blocks, self.clock.now()))
+        self.whispers.append(Whisper(user, channel, text, blocks, self.clock.now(), url))
 
     def line_url(self) -> str:
         """Where a new line can be opened, once."""
@@ -282,8 +286,9 @@ class SlackWorkspace:
 
     def _answer_url(self, kind: str, user: str, channel: str, ts: str | None) -> str:
         secret = uuid.uuid4().hex
-        self._answer_urls[secret] = AnswerUrl(user, channel, ts, self.clock.now())
-        return f"{self.url}/{kind}/{TEAM['id']}/1/{secret}"
+        url = f"{self.url}/{kind}/{TEAM['id']}/1/{secret}"
+        self._answer_urls[secret] = AnswerUrl(url, user, channel, ts, self.clock.now())
+        return url
 
     def _name_of(self, id: str) -> str:
         """A channel's name as Slack tells it, without "#"; of a channel that is not known by a name, what it

@@ -40,6 +40,7 @@ BO = Colleague("U0BO", "bo", "Bo Lind")
 class AnswerUrl:
     """Where an app answers one person: five times, for half an hour."""
 
+    url: str
     user: str
     channel: str
     ts: str | None
@@ -55,13 +56,14 @@ class AnswerUrl:
 
 @dataclass(frozen=True, slots=True)
 class Whisper:
-    """An ephemeral message: only `user` (an id) sees it."""
+    """An ephemeral message: only `user` (an id) sees it. `url` is the one that it came over as an answer."""
 
     user: str
     channel: str
     text: str
     blocks: list[dict[str, Any]]
     at: datetime
+    url: str = ""
 
 
 def press_payload(

@@ -71,6 +71,12 @@ PRAISE = (
     "Ten years with my Acme {thing}, still going strong. Hats off {us}",
 )
 
+JOKES = (
+    "{us} my Acme {thing} is broken: it can only fall off cliffs. The bird still laughs at me \U0001f602",
+    "Still waiting for my Acme {thing}, says the coyote {us}. It has been {minutes} years",
+    "{us} I want my money back, Acme: your {thing} made my neighbours like me \U0001f609",
+)
+
 THANKS = (
     "Thank you!",
     "thanks, that did it",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 
+from simulator.colleagues import CHANNEL, Colleagues
+from simulator.deeds import Said
 from simulator.faults import Fault, FaultKind, Faults
 from simulator.mail import MailSink
 from simulator.population import (
@@ -18,6 +20,7 @@ from simulator.population import (
     SUBREDDIT,
     X_HANDLES,
     Outage,
+    Plan,
     Script,
     add_brand,
 )
@@ -90,10 +93,13 @@ class Town:
         self.reddit_access = RedditAccess.of(REDDIT_HANDLE)
         self.subreddit = SUBREDDIT
         self.faults = faults
-        self.slack = SlackWorkspace(world.clock, SLACK_TOKEN)
+        self.slack = SlackWorkspace(world.clock, SLACK_TOKEN, channels=(CHANNEL,))
         self.mail = MailSink(world.clock)
         self._slack_faults = slack_faults
         self._outage_faults = outage_faults
+        self.colleagues: Colleagues | None = None
+        if script is not None:
+            self.colleagues = Colleagues(world, self.slack, script, self._plans(script))
         self._stack = ExitStack()
         self.x_url = self.reddit_url = self.slack_url = ""
 
@@ -103,7 +109,7 @@ class Town:
 
     def secrets(self) -> Mapping[str, str]:
         """What the daemon's environment must hold, by the names that the demo's config uses."""
-        found = {"DEMO_SLACK_TOKEN": SLACK_TOKEN}
+        found = {"DEMO_SLACK_TOKEN": SLACK_TOKEN, "DEMO_SLACK_APP_TOKEN": self.slack.app_token}
         for handle, access in self.x_access.items():
             for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret"):
                 found[f"DEMO_X_{handle}_{name}".upper()] = getattr(access, name)
@@ -127,9 +133,9 @@ class Town:
     ) -> None:
         self._stack.close()
 
-    def truth(self, end: datetime) -> list[TrueCase]:
-        """What really happened by then."""
-        return [] if self.script is None else ground_truth(self.script, end)
+    def truth(self, end: datetime, said: Iterable[Said] = ()) -> list[TrueCase]:
+        """What really happened by then, with what the care team pressed."""
+        return [] if self.script is None else ground_truth(self.script, end, said)
 
     def outages(self) -> list[Outage]:
         """When nobody could read what was written where."""
@@ -154,6 +160,15 @@ class Town:
                 name = f"{case.brand}/{case.platform.value}/{_message_id(writing)}"
                 found[name] = self.subject(case)
         return found
+
+    def _plans(self, script: Script) -> dict[str, Plan]:
+        """Everybody who speaks to a brand, by what a client may call their case."""
+        by_customer = {(plan.way.platform, plan.customer.id): plan for plan in script.plans}
+        return {
+            f"{plan.brand}/{w.platform.value}/{_message_id(w)}": plan
+            for w in self.world.all()
+            if (plan := by_customer.get((w.platform, w.author.id))) is not None
+        }
 
     def channels(self) -> tuple[str, ...]:
         """The names of the demo's alert channels that are told of every broken promise."""

@@ -271,6 +271,16 @@ class Cases:
         )
         return [Action(Word(w), m, who, from_us(at), from_us_or_none(u), n) for w, m, who, at, u, n in rows]
 
+    def all_said(self) -> list[tuple[int, Action]]:
+        """Every operator's word with its scope, in order."""
+        rows = self._connection.execute(
+            "SELECT scope, word, message, who, at, until, note FROM actions ORDER BY at, pk"
+        )
+        return [
+            (scope, Action(Word(w), m, who, from_us(at), from_us_or_none(u), n))
+            for scope, w, m, who, at, u, n in rows
+        ]
+
     def any_said(self) -> bool:
         """Whether any operator ever said anything: most folds need not ask then."""
         return bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM actions)").fetchone()[0])
