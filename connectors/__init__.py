@@ -12,6 +12,7 @@ from types import ModuleType
 REGISTRY: dict[str, str] = {
     "x": "connectors.x",
     "reddit": "connectors.reddit",
+    "bluesky": "connectors.bluesky",
 }
 """Name in the config → module. Each module has `Settings` (a pydantic model), `CAPABILITIES` and
 `build(settings, surroundings) -> Connector`."""
