@@ -91,7 +91,7 @@ class Api:
         parameters: Mapping[str, Any],
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """The JSON of an answer. An access token that is no longer taken is renewed once. Raises wire.errors."""
+        """The JSON of an answer. An access token that has ended is renewed once. Raises wire.errors."""
         self.session()
         try:
             reply = self._rest.get(f"/xrpc/{method}", what, parameters, headers)

@@ -68,8 +68,8 @@ _ANEW = "the stored cursor could not be read, so it was started anew"
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """One of Bluesky's lists: its name in the cursor, what is asked, what of our account it is asked with, and
-    how it is read."""
+    """One of Bluesky's lists: its name in the cursor, what is asked, how the answer is read, and which
+    parameter is to hold our DID."""
 
     name: str
     method: str
@@ -132,8 +132,8 @@ class BlueskyConnector:
             return self._poll_list(stream, cursor, now)
 
     def look_up(self, ids: Sequence[str], time_limit: float) -> Page:
-        """Which of those posts are still there, and which are gone. Posts on Bluesky are not edited, and direct
-        messages are skipped: nobody can take back what the other side was sent. Raises wire.errors."""
+        """Which of those posts are still there, and which are gone. Posts on Bluesky are not edited, and
+        direct messages are skipped: what was sent to us stays. Raises wire.errors."""
         wanted = [i for i in dict.fromkeys(ids) if i.startswith("at:")]
         if len(wanted) > LOOK_UP_MAX:
             raise Refused(f"at most {LOOK_UP_MAX} posts can be looked up at once, not {len(wanted)}")
@@ -209,14 +209,15 @@ class BlueskyConnector:
     def _poll_talks(self, cursor: Cursor | None, now: datetime) -> Page:
         """A page of the direct messages: of the list of conversations, of one of them, or of the log."""
         gap, since = None, now - self._look_back()
-        stored = None
+        stored: talking.Talks | None = None
         if cursor is not None:
             try:
                 stored = talking.Talks.read(cursor)
             except ValueError:
                 gap = _ANEW
         if stored is not None and talking.is_stale(stored, now):
-            stored, since = None, max(since, stored.read_at - self._settings.overlap)
+            since = max(since, stored.read_at - self._settings.overlap)
+            stored = None
         reader = self._reader()
         if stored is None:
             stored = talking.begin(self._chat("getLog", {}).get("cursor"), since, now)
@@ -269,7 +270,7 @@ class BlueskyConnector:
 
 
 def search_query(keyword: str) -> str:
-    """The search for a keyword as an exact phrase. Raises Refused, which names one that cannot be searched."""
+    """The search for a keyword as an exact phrase. Raises Refused for one that cannot be searched."""
     said = " ".join(keyword.replace('"', " ").split())
     if not any(c.isalnum() for c in said):
         raise Refused(f"the keyword {keyword!r} has no letter or digit that Bluesky could search for")
@@ -296,7 +297,7 @@ def _listings(stream: str, settings: Settings, keywords: Sequence[str]) -> tuple
     """What a stream is read from. Notifications get lost, so that the search asks for mentions too."""
     match stream:
         case "notifications":
-            # Without priority=false an account that prefers to hear of those it follows would hear of no others.
+            # Without priority=false an account set to hear only of those it follows would miss all others.
             asked = (("reasons", ("mention", "reply", "quote")), ("priority", "false"))
             method = "app.bsky.notification.listNotifications"
             return (_Listing("notifications", method, asked, parse_notifications),)
@@ -307,8 +308,8 @@ def _listings(stream: str, settings: Settings, keywords: Sequence[str]) -> tuple
             queries = list(dict.fromkeys(map(search_query, keywords)))
             if len(queries) > KEYWORDS_MAX:
                 raise Refused(
-                    f"{len(queries)} keywords are too many for Bluesky: each is a search of its own, and at most "
-                    f"{KEYWORDS_MAX} are made"
+                    f"{len(queries)} keywords are too many for Bluesky: each is a search of its own, "
+                    f"and at most {KEYWORDS_MAX} are made"
                 )
             method, latest = "app.bsky.feed.searchPosts", ("sort", "latest")
             mentions = (("q", f"@{settings.handle}"), latest)
@@ -338,5 +339,5 @@ def _each_once(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 
 def build(settings: Settings, surroundings: Surroundings) -> BlueskyConnector:
-    """The connector of one account. Opens nothing yet. Raises Refused for keywords that cannot be searched."""
+    """The connector of one account. Opens nothing yet. Raises Refused for what cannot be searched for."""
     return BlueskyConnector(settings, surroundings)

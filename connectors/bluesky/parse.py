@@ -1,8 +1,8 @@
 """What Bluesky's JSON means, in our words: pure functions from a body to messages; nothing is fetched here.
 
 All of it was written by strangers: an entry that cannot be trusted is rejected alone, with its reason, and
-the rest of the page goes on. Shapes: the lexicons app.bsky.notification.listNotifications, app.bsky.feed.defs,
-app.bsky.feed.post, app.bsky.richtext.facet and chat.bsky.convo.defs.
+the rest of the page goes on. Shapes: the lexicons app.bsky.notification.listNotifications,
+app.bsky.feed.defs, app.bsky.feed.post, app.bsky.richtext.facet and chat.bsky.convo.defs.
 """
 
 from __future__ import annotations

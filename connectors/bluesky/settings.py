@@ -1,4 +1,4 @@
-"""The settings of one Bluesky account in the config (`[[brands.acme.bluesky]]`), and what they must fulfil."""
+"""The settings of one Bluesky account in the config (`[[brands.acme.bluesky]]`)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where the stream of direct messages stands: its cursor, and what is asked next. Pure.
 
-Bluesky's chat has a log that is read forward from a cursor, but which begins when it is first asked for, and of
-which nobody says how long it is kept (atproto issue 2760: ask for the log's cursor first, then read the
+Bluesky's chat has a log that is read forward from a cursor, but which begins when it is first asked for, and
+of which nobody says how long it is kept (atproto issue 2760: ask for the log's cursor first, then read the
 conversations, then go on with the log). So a first reading, and one after a long absence, reads the
 conversations themselves, as far back as is wanted.
 """
