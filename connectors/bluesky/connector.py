@@ -39,7 +39,7 @@ from connectors.contract import (
     Surroundings,
 )
 from rules.message import Message
-from wire.errors import NotAllowed, Refused
+from wire.errors import EdgeError, NotAllowed, Refused
 
 PAGE_SIZE = 100
 LOOK_UP_MAX = 100
@@ -112,6 +112,8 @@ class BlueskyConnector:
                     lacking.append(
                         "direct messages (make an app password with access to them, or set dms = false)"
                     )
+                except EdgeError as error:  # another service than the account's own: it may be down alone
+                    notes.append(f"direct messages could not be asked for: {error}")
         if me.status is not None:
             lacking.append(f"an account that is active (this one is {me.status})")
         if me.handle.lower() != settings.handle:
@@ -270,13 +272,14 @@ class BlueskyConnector:
 
 
 def search_query(keyword: str) -> str:
-    """The search for a keyword as an exact phrase. Raises Refused for one that cannot be searched."""
+    """The search for a keyword: a plain word as it is, else an exact phrase, in which nothing is an operator.
+    Raises Refused for one that cannot be searched."""
     said = " ".join(keyword.replace('"', " ").split())
     if not any(c.isalnum() for c in said):
         raise Refused(f"the keyword {keyword!r} has no letter or digit that Bluesky could search for")
     if len(said) > QUERY_LENGTH_MAX:
         raise Refused(f"the keyword {keyword[:60]!r} is longer than a post on Bluesky may be")
-    return f'"{said}"'
+    return said if said.isalnum() else f'"{said}"'
 
 
 def _streams(settings: Settings) -> dict[str, Stream]:

@@ -254,6 +254,7 @@ def test_streams_are_those_that_are_switched_on(town: Town, make: Make) -> None:
 def test_keywords_that_cannot_be_searched_for_are_named(town: Town, make: Make) -> None:
     """A mistake in the keywords is said at the start, not found as silence."""
     assert search_query(' Acme  "Kettle" ') == '"Acme Kettle"'
+    assert search_query("from:acme") == '"from:acme"' and search_query("acme") == "acme"
     with pytest.raises(Refused, match="no letter or digit"):
         make("http://127.0.0.1:9", keywords=("!!",))
     with pytest.raises(Refused, match="longer than a post"):
