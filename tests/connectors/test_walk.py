@@ -95,13 +95,13 @@ DEEDS = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(DEEDS, max_size=40), st.integers(1, 7), st.booleans())
+@given(st.lists(DEEDS, max_size=40), st.integers(1, 7), st.booleans(), st.booleans())
 def test_nothing_that_stays_in_a_list_is_lost(
-    deeds: list[tuple[str, int]], page_size: int, doubled: bool
+    deeds: list[tuple[str, int]], page_size: int, doubled: bool, punctual: bool
 ) -> None:
     """Entries come, late ones too (within the overlap), others go or come twice, and the program restarts
     between any two pages: at the end everything that is there was handed over."""
-    lists = Lists(page_size=page_size, doubled=doubled)
+    lists = Lists(page_size=page_size, doubled=doubled, overlap=timedelta(0) if punctual else OVERLAP)
     written = 0
     for deed, number in deeds:
         match deed:
@@ -111,8 +111,9 @@ def test_nothing_that_stays_in_a_list_is_lost(
                     written += 1
                     lists.now += timedelta(seconds=1)
             case "late":
-                lists.add(f"e{written}", timedelta(seconds=number))
+                lists.add(f"e{written}", timedelta(seconds=0 if punctual else number))
                 written += 1
+                lists.now += timedelta(seconds=1)
             case "drop":
                 lists.drop(number)
             case "edit" if lists.entries.get("a"):
