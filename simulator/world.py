@@ -104,10 +104,10 @@ class Writing:
 
     `id` is bare: digits on X, base 36 on Reddit without the t1_/t3_/t4_ prefix, the record key on Bluesky.
     `parent` and `root` are ids of writings (`root` of a first post is its own id; of a DM, that of the first
-    DM of the exchange). `title` and `community` (subreddit) are Reddit's. `client` is the source client ("Sprinklr",
-    "AcmeBot"). `mentions` are the handles that the platform's own parser found in the text. `quotes` is the id
-    of the writing that it quotes. `claimed_at` is the date that its author gave it, where platforms believe
-    that.
+    DM of the exchange). `title` and `community` (subreddit) are Reddit's. `client` is the source client
+    ("Sprinklr", "AcmeBot"). `mentions` are the handles that the platform's own parser found in the text.
+    `quotes` is the id of the writing that it quotes. `claimed_at` is the date that its author gave it, where
+    platforms believe that.
     """
 
     platform: Platform

@@ -222,7 +222,7 @@ class BlueskyConnector:
             stored = None
         reader = self._reader()
         if stored is None:
-            stored = talking.begin(self._chat("getLog", {}).get("cursor"), since, now)
+            stored = talking.begin(parse_log(self._chat("getLog", {}), reader, now).token, since, now)
         if stored.listing:
             return self._list_talks(stored, gap)
         if stored.waiting:

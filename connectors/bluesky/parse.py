@@ -39,6 +39,9 @@ _MENTION = re.compile(
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?=-|$)")
 _CHAT_ID = re.compile(r"[A-Za-z0-9._:~-]{1,200}")
 _BOT = "bot"
+_NO_HANDLE = "handle.invalid"
+"""What Bluesky calls everybody whose domain does not point to the account."""
+
 _FACET_MENTION = "app.bsky.richtext.facet#mention"
 _MESSAGE = "chat.bsky.convo.defs#messageView"
 _TOLD = frozenset(("mention", "reply", "quote"))
@@ -264,7 +267,8 @@ def _author(profile: Any, reader: Reader) -> Author:
     if type(did) is not str or _DID.fullmatch(did) is None:
         raise _Unreadable("no author")
     handle, name = profile.get("handle"), profile.get("displayName")
-    handle = handle if type(handle) is str and handle.isprintable() and 0 < len(handle) <= 254 else None
+    known = type(handle) is str and handle.isprintable() and 0 < len(handle) <= 254 and handle != _NO_HANDLE
+    handle = handle if known else None
     return Author(
         id=did,
         handle=handle,
@@ -330,9 +334,9 @@ def _facets(record: Mapping[str, Any], author: str) -> tuple[str, ...]:
     return tuple(named[:_ADDRESSED_MAX])
 
 
-def _people(body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _people(body: Any) -> dict[str, Mapping[str, Any]]:
     """The profiles that come with direct messages, by DID."""
-    profiles = body.get("relatedProfiles")
+    profiles = body.get("relatedProfiles") if type(body) is dict else None
     if type(profiles) is not list:
         return {}
     return {p["did"]: p for p in profiles if type(p) is dict and type(p.get("did")) is str}

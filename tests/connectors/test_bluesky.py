@@ -120,20 +120,6 @@ def test_a_post_that_is_dated_back_is_found_below_the_newest(town: Town, make: M
     assert set(texts(more)) == {f"@{HANDLE} fresh", f"@{HANDLE} dated back"}
 
 
-def test_an_imported_post_does_not_end_a_reading(town: Town, make: Make) -> None:
-    """A server that lists by arrival shows a post of 2010 among today's: what is below it is read as well."""
-    from connectors.bluesky.parse import as_listed
-    from connectors.walk import Row
-
-    rows = as_listed([Row("new", 50.0), Row("of 2010", 1.0), Row("older", 40.0), Row("oldest", 30.0)])
-    assert [(r.id, r.at) for r in rows] == [
-        ("new", 50.0),
-        ("of 2010", 40.0),
-        ("older", 40.0),
-        ("oldest", 30.0),
-    ]
-
-
 def test_who_calls_itself_a_bot_is_automated(town: Town, make: Make) -> None:
     """A label that an account gives itself is believed."""
     town.post(town.robot, f"@{HANDLE} daily quote", ago=50)
