@@ -339,7 +339,8 @@ def _people(body: Any) -> dict[str, Mapping[str, Any]]:
     profiles = body.get("relatedProfiles") if type(body) is dict else None
     if type(profiles) is not list:
         return {}
-    return {p["did"]: p for p in profiles if type(p) is dict and type(p.get("did")) is str}
+    whole = (p for p in profiles if type(p) is dict and type(p.get("did")) is str)
+    return {p["did"]: p for p in whole if _DID.fullmatch(p["did"])}
 
 
 def _direct(
@@ -361,6 +362,9 @@ def _direct(
         raise _Unreadable("no sentAt")
     did = view["sender"].get("did")
     author = _author(people.get(did, view["sender"]) if type(did) is str else None, reader)
+    others = tuple(d for d in people if d not in (reader.me, author.id))
+    # Of ours Bluesky does not say to whom; where only one other person is spoken of, it is that one.
+    to = (reader.me,) if not author.brand else others if len(others) == 1 else ()
     answered = view.get("replyTo")
     parent = answered.get("id") if type(answered) is dict else None
     text = _text(view.get("text"))
@@ -375,7 +379,7 @@ def _direct(
         text=text,
         created_at=min(sent, now),
         parent=f"{talk}/{parent}" if type(parent) is str and _CHAT_ID.fullmatch(parent) else None,
-        to=() if author.brand else (reader.me,),
+        to=to,
         public=False,
     )
     return row, message

@@ -23,7 +23,13 @@ work=$(cd "$work" && pwd)
 run=$(mktemp -d)
 started=()
 finish() {
-    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+    # INT, since PostgreSQL waits for its clients after a TERM.
+    for pid in "${started[@]}"; do kill -INT "$pid" 2>/dev/null || true; done
+    for _ in $(seq 100); do
+        [ -n "$(jobs -rp)" ] || break
+        sleep 0.1
+    done
+    for pid in $(jobs -rp); do kill -KILL "$pid" 2>/dev/null || true; done
     wait 2>/dev/null || true
     rm -rf "$run"
     [ "$#" -gt 0 ] || rm -rf "$work"

@@ -5,4 +5,4 @@ import { TestNetwork } from '@atproto/dev-env'
 
 const network = await TestNetwork.create({ dbPostgresSchema: 'monitor' })
 writeFileSync(process.argv[2], network.pds.url)
-process.on('SIGTERM', () => network.close().finally(() => process.exit(0)))
+process.on('SIGINT', () => network.close().finally(() => process.exit(0)))
