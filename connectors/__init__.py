@@ -17,6 +17,7 @@ ENTRY_POINTS = "response_monitor.connectors"
 REGISTRY: dict[str, str] = {
     "x": "connectors.x",
     "reddit": "connectors.reddit",
+    "bluesky": "connectors.bluesky",
     "webhook": "connectors.webhook",
 }
 """Ours: name in the config → module. Each module has `Settings` (a pydantic model that keeps

@@ -35,7 +35,8 @@ class RestWays:
     repeat. `explain`: what an error's body says, in one line of the platform's words ("" where it says
     nothing). `budgets`: what an answer's headers say is left. `resets_at`: when a limit ends, where the
     answer says so in another way than Retry-After. `limited`: whether an error means a limit although its
-    status is not 429.
+    status is not 429. `denied`: whether it means that a credential or a permission is missing although its
+    status is neither 401 nor 403. `expired`: whether it means that only a new access token is needed.
     """
 
     headers: Callable[[], Mapping[str, str]] = dict
@@ -44,10 +45,16 @@ class RestWays:
     budgets: Callable[[Mapping[str, str], datetime], tuple[Budget, ...]] = lambda _headers, _now: ()
     resets_at: Callable[[Reply, datetime], datetime | None] = lambda _reply, _now: None
     limited: Callable[[Reply], bool] = lambda _reply: False
+    denied: Callable[[Reply], bool] = lambda _reply: False
+    expired: Callable[[Reply], bool] = lambda _reply: False
 
 
 class Missing(Refused):
     """404 or 410: what was asked for is not there."""
+
+
+class Expired(NotAllowed):
+    """The access token is no longer taken; whoever can renew it asks once more."""
 
 
 class RestApi:
@@ -81,12 +88,18 @@ class RestApi:
         finally:
             self._bounds = outer
 
-    def get(self, path: str, what: str, parameters: Mapping[str, Any] | None = None) -> Reply:
+    def get(
+        self,
+        path: str,
+        what: str,
+        parameters: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         """Ask for something. `what` names it in errors ("the mentions"); a value that is None is left out and
         one that is a list is repeated. Raises wire.errors, Missing among them."""
         asked = {k: v for k, v in (parameters or {}).items() if v is not None}
         query = f"?{urlencode(asked, doseq=True)}" if asked else ""
-        return self.ask("GET", f"{self._base}{path}{query}", what)
+        return self.ask("GET", f"{self._base}{path}{query}", what, headers=headers)
 
     def post(
         self,
@@ -153,7 +166,9 @@ class RestApi:
         said = f"{self._name} answered {what} with {status}{self._explained(reply)}"
         if status >= 500 or status in (408, 425):
             return RetryAt(said, at=retry_at(reply.headers, now))
-        if status in (401, 403):
+        if status < 500 and self._ways.expired(reply):
+            return Expired(said)
+        if status in (401, 403) or self._ways.denied(reply):
             return NotAllowed(said)
         return Missing(said) if status in (404, 410) else Refused(said)
 

@@ -143,6 +143,7 @@ def take(
     floor -= overlap.total_seconds()
     below = any(row.at is not None and row.at < floor for row in found)
     known = mark is not None and bool(found) and all(mark.recent.get(r.id) == r.stamp for r in found)
+    known = known and not overlap  # what turns up late may stand below what is known
     circle = token is not None and (token == walk.token or len(token) > _TOKEN_LENGTH_MAX)
     gap = None
     if circle:

@@ -1,7 +1,7 @@
 """What goes wrong on the way: errors, time-outs, broken bodies, doubles, delays; planned or by chance.
 
-It stands in front of a server as ASGI middleware, and knows nothing of any platform but the two shapes in
-which lists come: X's `{"data": [...]}` and Reddit's `{"data": {"children": [...]}}`.
+It stands in front of a server as ASGI middleware, and knows nothing of any platform but the shapes in which
+lists come: X's `{"data": [...]}`, Reddit's `{"data": {"children": [...]}}` and Bluesky's, which have names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from simulator.world import Clock
 
 LOG_MAX = 10_000
+_NAMED_LISTS = ("notifications", "posts", "feed", "messages", "logs")
 _HTML = b"<html><body><h1>We are over capacity</h1></body></html>"
 
 
@@ -183,9 +184,13 @@ class Faults:
 
 
 def _rows_of(page: Any) -> list[Any] | None:
-    data = page.get("data") if isinstance(page, dict) else None
+    if not isinstance(page, dict):
+        return None
+    data = page.get("data")
     if isinstance(data, dict):
         data = data.get("children")
+    if data is None:
+        data = next((page[name] for name in _NAMED_LISTS if name in page), None)
     return data if isinstance(data, list) else None
 
 

@@ -22,6 +22,7 @@ class Platform(StrEnum):
 
     X = "x"
     REDDIT = "reddit"
+    BLUESKY = "bluesky"
 
 
 class Form(StrEnum):
@@ -72,7 +73,8 @@ class FixedClock(Clock):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with an account on one platform. `id` is digits on X and base 36 on Reddit (without t2_).
+    """Somebody with an account on one platform. `id` is digits on X, base 36 on Reddit (without t2_),
+    a DID on Bluesky.
 
     `brand` names the brand whose account this is (None: a customer). `automated`: a bot writes as it.
     """
@@ -100,10 +102,12 @@ class Edit:
 class Writing:
     """One thing that somebody wrote.
 
-    `id` is bare: digits on X, base 36 on Reddit without the t1_/t3_/t4_ prefix. `parent` and `root` are
-    ids of writings (`root` of a first post is its own id; of a DM, that of the first DM of the exchange).
-    `title` and `community` (subreddit) are Reddit's. `client` is the source client ("Sprinklr",
-    "AcmeBot"). `mentions` are the handles that the platform's own parser found in the text.
+    `id` is bare: digits on X, base 36 on Reddit without the t1_/t3_/t4_ prefix, the record key on Bluesky.
+    `parent` and `root` are ids of writings (`root` of a first post is its own id; of a DM, that of the first
+    DM of the exchange). `title` and `community` (subreddit) are Reddit's. `client` is the source client
+    ("Sprinklr", "AcmeBot"). `mentions` are the handles that the platform's own parser found in the text.
+    `quotes` is the id of the writing that it quotes. `claimed_at` is the date that its author gave it, where
+    platforms believe that.
     """
 
     platform: Platform
@@ -123,6 +127,8 @@ class Writing:
     reposts: int = 0
     views: int = 0
     language: str = "en"
+    quotes: str | None = None
+    claimed_at: datetime | None = None
     visible_at: datetime | None = None
     deleted_at: datetime | None = None
     edits: list[Edit] = field(default_factory=list)
@@ -148,6 +154,7 @@ class Writing:
 
 _X_EPOCH_MS = 1_288_834_974_657
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_SORTABLE = "234567abcdefghijklmnopqrstuvwxyz"
 
 
 def base36(number: int) -> str:
@@ -157,6 +164,12 @@ def base36(number: int) -> str:
         number, rest = divmod(number, 36)
         digits = _ALPHABET[rest] + digits
     return digits or "0"
+
+
+def tid(at: datetime, serial: int = 0) -> str:
+    """The AT Protocol's timestamp identifier: 13 letters that sort as the times do."""
+    number = (int(at.timestamp() * 1_000_000) << 10) | (serial & 0x3FF)
+    return "".join(_SORTABLE[(number >> shift) & 31] for shift in range(60, -1, -5))
 
 
 class World:
@@ -185,13 +198,16 @@ class World:
         return self._handles.get((platform, handle.lower()))
 
     def new_id(self, platform: Platform, at: datetime) -> str:
-        """An id as the platform would give it then: a snowflake on X, base 36 on Reddit. Never twice."""
+        """An id as the platform would give it then: a snowflake on X, base 36 on Reddit, a timestamp
+        identifier on Bluesky. Never twice."""
         with self._lock:
             self._serial += 1
             serial = self._serial
         if platform is Platform.X:
             milliseconds = int(at.timestamp() * 1000) - _X_EPOCH_MS
             return str((milliseconds << 22) | (serial & 0x3FFFFF))
+        if platform is Platform.BLUESKY:
+            return tid(at, serial)
         return base36(int(at.timestamp()) * 4096 + (serial & 0xFFF))
 
     def write(self, writing: Writing) -> Writing:
