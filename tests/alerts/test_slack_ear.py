@@ -24,7 +24,7 @@ from simulator.slack_people import ANA, BO, callback_body, sign
 from simulator.slack_socket import Envelope
 from tests.alerts.build import BENCHES, LIMIT, NOON, SECRETS, Bench, alert, as_new, build_channel, strings
 from tests.alerts.desk import SECONDS_MAX, Door, NotedDesk, served
-from tests.wire.raw import Line, Script, certificate, pump, serve, tunnel
+from tests.wire.raw import Line, Script, certificate, exchange, serve, tunnel
 from wire.http import HttpOptions
 
 TAKE, RESOLVE = "response_monitor.take", "response_monitor.resolve"
@@ -414,7 +414,8 @@ def test_a_line_goes_through_the_proxy_and_trusts_our_own_authority(
         ear.listener.start()
         assert ear.slack.lines.wait_for(1)
         ear.warn()
-        assert ear.press().acknowledged() and ear.desk.brought(1)
+        # Whether it takes three seconds on a busy machine, through three servers, is not the question here.
+        assert ear.press().acknowledged(SECONDS_MAX) and ear.desk.brought(1)
         ear.listener.stop(SECONDS_MAX)
         channel.close()
     assert len(proxy.requests) >= 3
@@ -427,10 +428,7 @@ def _relay(port: int) -> Script:
 
     def script(line: Line) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as upstream:
-            back = threading.Thread(target=pump, args=(upstream, line.sock), daemon=True)
-            back.start()
-            pump(line.sock, upstream)
-            back.join(5)
+            exchange(line.sock, upstream)
 
     return script
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import subprocess
@@ -236,15 +237,22 @@ def tunnel(line: Line) -> None:
     host, _, port = head.split(b" ")[1].decode("ascii").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as upstream:
         line.say(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        back = threading.Thread(target=pump, args=(upstream, line.sock), daemon=True)
-        back.start()
-        pump(line.sock, upstream)
-        back.join(5)
+        exchange(line.sock, upstream)
 
 
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    """Pass on what one says to the other, to its end."""
+def exchange(one: socket.socket, other: socket.socket) -> None:
+    """Pass on what each says to the other, until one of them ends or nothing is said for ten seconds.
+
+    One thread does it for both ways: a TLS connection must not be read and written by two at once.
+    """
+    ways = {one: other, other: one}
     with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+        while ready := select.select(ways, (), (), 10)[0]:
+            for source in ready:
+                data = source.recv(65536)
+                while data and isinstance(source, ssl.SSLSocket) and source.pending():
+                    data += source.recv(65536)
+                if not data:
+                    ways[source].shutdown(socket.SHUT_WR)
+                    return
+                ways[source].sendall(data)
