@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +22,13 @@ from connectors.contract import Page
 from monitor.clock import Clock
 from monitor.core import Core
 from monitor.ingest import Arrival, ingest
+from monitor.policy import Policy
 from monitor.store.codec import to_us
 from monitor.store.store import Store, open_store
 from monitor.watch import Watched
 from monitor.workers import ChannelWorker
-from rules.alert import Alert
+from rules.alert import Alert, Stage
+from rules.routes import Route
 from simulator.serve import Served
 from simulator.slack_api import SlackWorkspace, make_slack_app
 from simulator.world import Clock as WorldClock
@@ -104,62 +109,68 @@ class Poster:
         self._client.close()
 
 
+@contextlib.contextmanager
+def _deaf() -> Iterator[str]:
+    """The URL of a remote that takes connections and never says a word: every send lasts its whole limit."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
 def due_to_post() -> dict[str, Any]:
-    """From a case's due time to the POST's arrival, with 100,000 other open cases."""
+    """From a case's due time to the POST's arrival, with 100,000 other open cases, while another channel, to
+    which all the same alerts go, is dead."""
     rounds = 100
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder) / "m.db", checkpoints=True)
         _fill(store, 100_000)
         arrivals: dict[str, float] = {}
         world = WorldClock(datetime.now(UTC))
         workspace = SlackWorkspace(world)
-        with Served(_noting(make_slack_app(workspace), arrivals)) as served:
-            due = _spread_due_times(store, rounds)
-            worker: list[ChannelWorker] = []
+        rules = replace(policy(), routes=tuple(Route(n, "#care", frozenset(Stage)) for n in ("care", "dead")))
+        with Served(_noting(make_slack_app(workspace), arrivals)) as served, _deaf() as nowhere:
+            due = _spread_due_times(store, rules, rounds)
+            workers: list[ChannelWorker] = []
             clock = Clock()
 
             def wake(watched: Watched) -> None:
                 if watched.channels:
-                    worker[0].wake()
+                    for worker in workers:
+                        worker.wake()
 
-            core = Core(store, policy(), clock, wake, lambda: None)
-            poster = Poster(f"{served.url}/services/T0/B0/hook")
-            worker.append(ChannelWorker("care", poster, core, clock, 5.0, 60.0))
-            worker[0].start()
+            core = Core(store, rules, clock, wake, lambda: None)
+            for name, url in (("care", f"{served.url}/services/T0/B0/hook"), ("dead", nowhere)):
+                workers.append(ChannelWorker(name, Poster(url), core, clock, 1.0, 60.0))
+                workers[-1].start()
             stop_at = max(due.values()) + 1.0
             threading.Timer(max(0.0, stop_at - time.time()), core.stop).start()
-            threading.Timer(max(0.0, stop_at - time.time() - 0.5), worker[0].stop, (1.0,)).start()
+            for worker in workers:
+                threading.Timer(max(0.0, stop_at - time.time() - 0.5), worker.stop, (1.0,)).start()
             core.run()
+        held_up = {channel: count for channel, _, count in store.outbox.depth()}
         store.close()
     lags = sorted(
         (arrivals[key] - when) * 1000 for id, when in due.items() for key in arrivals if f"{id}/first" in key
     )
     return {
         "alerts": len(lags),
+        "held up by the dead channel": held_up.get("dead", 0),
         "milliseconds p50": round(lags[len(lags) // 2], 1) if lags else None,
         "milliseconds p99 (aim ≤ 50)": round(lags[int(len(lags) * 0.99) - 1], 1) if lags else None,
     }
 
 
-def _spread_due_times(store: Store, rounds: int) -> dict[str, float]:
+def _spread_due_times(store: Store, rules: Policy, rounds: int) -> dict[str, float]:
     """A case every 100 ms whose first warning falls due then; its real time by its id."""
-    rules = policy()
     now = datetime.now(UTC)
     due: dict[str, float] = {}
     made = []
     for n, message in enumerate(messages(rounds + 1)[1:]):
         at = now + timedelta(seconds=2 + n * 0.1)
-        made.append(_written_at(message, at - timedelta(seconds=450)))
+        made.append(replace(message, created_at=at - timedelta(seconds=450)))
         due[f"acme/x/{message.id}"] = at.timestamp()
     ingest(store, rules, Arrival("acme", "x", "acme", "bench", Page(tuple(made), {})), now)
     return due
-
-
-def _written_at(message: Any, at: datetime) -> Any:
-    from dataclasses import replace
-
-    return replace(message, created_at=at)
 
 
 def _noting(app: Any, arrivals: dict[str, float]) -> Any:

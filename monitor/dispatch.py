@@ -8,7 +8,7 @@ nothing else does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from monitor.muting import Mutes, why_muted
 from monitor.policy import Policy
 from monitor.saying import fall_back, opens_at, say
 from monitor.store.cases import Row as CaseRow
-from monitor.store.outbox import Row
+from monitor.store.outbox import Row, State
 from monitor.store.store import Store
 from monitor.store.surges import Kind
 from monitor.telling import case_of, make_alert
@@ -77,21 +77,27 @@ def lease(
 
     Committed before anything is sent, so that a crash finds that it may have been.
     """
-    dropped = 0
     if opens_at(policy, channel, now) > now:
         return None, 0
     with store.transaction("lease"):
-        # What is dropped may have held back a later row of its subject, so it is asked again.
-        for number in range(LOOK_AHEAD):
-            # The first one will nearly always do.
-            rows = store.outbox.due(channel, now, LOOK_AHEAD if number else 1)
-            for row in rows:
-                leased = _lease_row(store, policy, row, now, lease_seconds)
-                if isinstance(leased, Leased):
-                    return leased, dropped
-                dropped += leased
-            if not rows:
-                break
+        return _lease_next(store, policy, channel, now, lease_seconds)
+
+
+def _lease_next(
+    store: Store, policy: Policy, channel: str, now: datetime, lease_seconds: float
+) -> tuple[Leased | None, int]:
+    dropped = 0
+    # What is dropped may have held back a later row of its subject, so it is asked again.
+    for number in range(LOOK_AHEAD):
+        # The first one will nearly always do.
+        rows = store.outbox.due(channel, now, LOOK_AHEAD if number else 1)
+        for row in rows:
+            leased = _lease_row(store, policy, row, now, lease_seconds)
+            if isinstance(leased, Leased):
+                return leased, dropped
+            dropped += leased
+        if not rows:
+            break
     return None, dropped
 
 
@@ -100,7 +106,7 @@ def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seco
     try:
         held = case_of(store, row)
         why_not, previous = _recheck(store, policy, row, held, now)
-        alert = make_alert(store, policy, row, now) if why_not is None else None
+        alert = make_alert(store, policy, row, held, now) if why_not is None else None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # One row that cannot be read must not hold the channel up: it is a dead letter, and told.
         _bury(store, policy, row, f"could not be put into words: {type(error).__name__}", now)
@@ -113,11 +119,8 @@ def _lease_row(store: Store, policy: Policy, row: Row, now: datetime, lease_seco
         store.outbox.put_off(row.pk, until)
         return False
     store.outbox.lease(row.pk, now + timedelta(seconds=lease_seconds))
-    leased = store.outbox.get(row.pk)
-    if leased is None:
-        return False
-    # Whether an earlier try may have got through; this one's own outcome says it of this one.
-    return Leased(replace(leased, maybe_told=row.maybe_told), alert, previous)
+    # `maybe_told` stays: it says whether an earlier try may have got through, not this one.
+    return Leased(replace(row, state=State.LEASED, attempts=row.attempts + 1), alert, previous)
 
 
 def _is_still_true(store: Store, policy: Policy, row: Row, now: datetime) -> bool:
@@ -240,34 +243,66 @@ def send(channel: Channel, leased: Leased, time_limit: float) -> Sent:
 
 def record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: float = 0.5) -> Dispatched:
     """Commit what became of it. `jitter` in [0, 1) spreads retries."""
-    row, error = sent.leased.row, sent.error
     with store.transaction("record"):
-        tried_at = store.outbox.first_tried(row.pk)
-        too_old = tried_at is not None and now - tried_at > GIVE_UP_AFTER
-        if sent.receipt is not None and sent.receipt.put_off and not too_old:
-            at, detail = _retry_at(None, row.attempts, now, jitter), sent.receipt.put_off
-            store.outbox.retry(row, at, detail, now, maybe_told=True, receipt=_receipt_body(sent.receipt))
-            store.figures.count("alert_retries", channel=row.channel)
-            return Dispatched("retry", next_due(store, policy, row.channel, now), key=row.key, detail=detail)
-        if sent.receipt is not None:
-            store.outbox.deliver(row, _receipt_body(sent.receipt), now)
-            store.figures.count("alerts_ended", channel=row.channel, outcome="delivered")
-            # A channel's quiet hours are no slowness of it.
-            seconds = max(0.0, (now - opens_at(policy, row.channel, row.created_at)).total_seconds())
-            store.figures.observe("alert_delivery_seconds", seconds, DELIVERY_BUCKETS, channel=row.channel)
-            _tell_of_left_out(store, policy, row, sent.receipt, now)
-            gather(store, policy, row, lambda held: _is_still_true(store, policy, held, now), now)
-            return Dispatched("delivered", next_due(store, policy, row.channel, now), key=row.key)
-        detail = str(error) if error is not None else "no receipt and no reason"
-        if isinstance(error, RetryAt | Malformed) and not too_old:
-            at = _retry_at(error, row.attempts, now, jitter)
-            # An answer that makes no sense does not say that it was not taken.
-            unknown = isinstance(error, Malformed) or error.accepted_unknown
-            store.outbox.retry(row, at, detail, now, maybe_told=unknown)
-            store.figures.count("alert_retries", channel=row.channel)
-            return Dispatched("retry", next_due(store, policy, row.channel, now), key=row.key, detail=detail)
-        _bury(store, policy, row, detail, now)
-        return Dispatched("dead", next_due(store, policy, row.channel, now), key=row.key, detail=detail)
+        done = _record(store, policy, sent, now, jitter)
+        return replace(done, again_at=next_due(store, policy, sent.leased.row.channel, now))
+
+
+def record_and_lease(
+    store: Store, policy: Policy, sent: Sent, now: datetime, jitter: float, lease_seconds: float
+) -> tuple[Dispatched, Leased | None]:
+    """Commit what became of it, and with the same commit take the channel's next row, unless the channel
+    wants to hear nothing for a while. What is taken is to be sent at once.
+
+    A commit waits for the disk: one for two steps is what lets a channel speak as fast as it can.
+    """
+    channel = sent.leased.row.channel
+    with store.transaction("record"):
+        done = _record(store, policy, sent, now, jitter)
+        leased = None
+        if pause_of(sent, now) is None and opens_at(policy, channel, now) <= now:
+            leased, dropped = _lease_next(store, policy, channel, now, lease_seconds)
+            done = replace(done, superseded=dropped)
+        return replace(done, again_at=now if leased else next_due(store, policy, channel, now)), leased
+
+
+def pause_of(sent: Sent, now: datetime) -> datetime | None:
+    """Until when the channel is to be left alone: a rate limit holds for all of it, not for one message.
+    Nobody silences it for longer than the message itself would wait."""
+    error = sent.error
+    if not isinstance(error, RetryAt) or not error.limited or error.at is None:
+        return None
+    return min(error.at, now + RETRY_AFTER_MAX)
+
+
+def _record(store: Store, policy: Policy, sent: Sent, now: datetime, jitter: float) -> Dispatched:
+    row, error = sent.leased.row, sent.error
+    tried_at = store.outbox.first_tried(row.pk)
+    too_old = tried_at is not None and now - tried_at > GIVE_UP_AFTER
+    if sent.receipt is not None and sent.receipt.put_off and not too_old:
+        at, detail = _retry_at(None, row.attempts, now, jitter), sent.receipt.put_off
+        store.outbox.retry(row, at, detail, now, maybe_told=True, receipt=_receipt_body(sent.receipt))
+        store.figures.count("alert_retries", channel=row.channel)
+        return Dispatched("retry", None, key=row.key, detail=detail)
+    if sent.receipt is not None:
+        store.outbox.deliver(row, _receipt_body(sent.receipt), now)
+        store.figures.count("alerts_ended", channel=row.channel, outcome="delivered")
+        # A channel's quiet hours are no slowness of it.
+        seconds = max(0.0, (now - opens_at(policy, row.channel, row.created_at)).total_seconds())
+        store.figures.observe("alert_delivery_seconds", seconds, DELIVERY_BUCKETS, channel=row.channel)
+        _tell_of_left_out(store, policy, row, sent.receipt, now)
+        gather(store, policy, row, lambda held: _is_still_true(store, policy, held, now), now)
+        return Dispatched("delivered", None, key=row.key)
+    detail = str(error) if error is not None else "no receipt and no reason"
+    if isinstance(error, RetryAt | Malformed) and not too_old:
+        at = _retry_at(error, row.attempts, now, jitter)
+        # An answer that makes no sense does not say that it was not taken.
+        unknown = isinstance(error, Malformed) or error.accepted_unknown
+        store.outbox.retry(row, at, detail, now, maybe_told=unknown)
+        store.figures.count("alert_retries", channel=row.channel)
+        return Dispatched("retry", None, key=row.key, detail=detail)
+    _bury(store, policy, row, detail, now)
+    return Dispatched("dead", None, key=row.key, detail=detail)
 
 
 def dispatch_once(
@@ -296,7 +331,12 @@ def _retry_at(error: EdgeError | None, attempts: int, now: datetime, jitter: flo
 
 
 def _receipt_body(receipt: Receipt) -> Mapping[str, Any]:
-    return {**asdict(receipt), "at": receipt.at.isoformat(), "remote": dict(receipt.remote)}
+    return {
+        "at": receipt.at.isoformat(),
+        "remote": dict(receipt.remote),
+        "put_off": receipt.put_off,
+        "left_out": receipt.left_out,
+    }
 
 
 def _receipt(body: Mapping[str, Any]) -> Receipt:

@@ -67,7 +67,10 @@ class Showing:
         shows none, and where they hold a part of what is masked in one of the texts."""
         if self.show is Show.ALL:
             return tuple(reasons)
-        known = [(_plain(text), _plain(self.masked(text))) for text in texts]
+        reasons = tuple(reasons)
+        known: list[tuple[str, str]] = []
+        if any(': "' in reason for reason in reasons):
+            known = [(_plain(text), _plain(self.masked(text))) for text in texts]
         return tuple(self._reason(reason, known) for reason in reasons)
 
     def _reason(self, reason: str, known: list[tuple[str, str]]) -> str:

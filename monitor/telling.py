@@ -33,9 +33,9 @@ def case_of(reader: Reader, row: OutboxRow) -> CaseRow | None:
     return reader.cases.holding(about.scope, about.conversation, about.customer, about.message_at)
 
 
-def make_alert(reader: Reader, policy: Policy, row: OutboxRow, now: datetime) -> Alert:
-    """What the row says now. Raises LookupError where its case is no more."""
-    held = case_of(reader, row)
+def make_alert(reader: Reader, policy: Policy, row: OutboxRow, held: CaseRow | None, now: datetime) -> Alert:
+    """What the row says now, of the case that holds it (`case_of`). Raises LookupError where that is no
+    more."""
     if row.about is not None and held is None:
         raise LookupError(f"no case holds message {row.about.message}")
     alert = Alert(row.key, row.subject, row.stage, now, row.owed.repeat, step=row.owed.step)
@@ -101,7 +101,9 @@ def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed, showing
     messages = reader.messages(row.scope)
     standing = case.waiting_message_id if clock is case.wait else None
     message = messages.read(standing or clock.message_id)
-    first = messages.read(case.first_message_id)
+    first = message
+    if message is None or message.id != case.first_message_id:
+        first = messages.read(case.first_message_id)
     shown = policy.show_dm_text or (message is not None and message.public)
     outcome = outcome_of(case, clock)
     return CaseFacts(
@@ -115,7 +117,7 @@ def make_facts(reader: Reader, policy: Policy, row: CaseRow, owed: Owed, showing
         reach=case.reach,
         text=showing.text(message.text) if message is not None and shown else None,
         messages=case.inbound_count,
-        reasons=showing.reasons(case.reasons, [m.text for m in (message, first) if m is not None]),
+        reasons=showing.reasons(case.reasons, {m.text for m in (message, first) if m is not None}),
         complaint=case.complaint,
         priority=case.priority,
         waiting_since=clock.started_at,

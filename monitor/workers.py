@@ -18,7 +18,7 @@ from alerts.contract import Channel
 from connectors.contract import Connector, Direction, Identity, Page
 from monitor.clock import Clock
 from monitor.core import Core
-from monitor.dispatch import RETRY_AFTER_MAX, Leased, Sent, lease, next_due, record, send
+from monitor.dispatch import Dispatched, Leased, lease, next_due, pause_of, record, record_and_lease, send
 from monitor.ingest import Arrival, ingest
 from monitor.poll import Fetched, Polled, StreamRef, fetch, prepare, take_in
 from monitor.store.database import StoreError
@@ -298,16 +298,34 @@ class ChannelWorker:
 
     def _step(self) -> datetime | None:
         """Send the next row, if one is due. Returns when to come again (None: when woken)."""
+        leased, again_at = self._core.ask(self._take).result()
+        while leased is not None:
+            leased, again_at = self._send(leased)
+        return again_at
+
+    def _send(self, leased: Leased) -> tuple[Leased | None, datetime | None]:
+        """Send a row, record what became of it, and take the next one; or when to come again."""
         core, clock = self._core, self._clock
-        leased, again_at = core.ask(self._take).result()
-        if leased is None:
-            return again_at
         sent = send(self.channel, leased, self._time_limit)
         jitter = self._random.random()
-        done = core.ask(lambda store: record(store, core.policy, sent, clock.now(), jitter)).result()
+
+        def settle(store: Store) -> tuple[Dispatched, Leased | None]:
+            now = clock.now()
+            if self._stopping:
+                return record(store, core.policy, sent, now, jitter), None
+            try:
+                return record_and_lease(store, core.policy, sent, now, jitter, self._lease_seconds)
+            except StoreError:
+                raise
+            except Exception:
+                # What cannot be taken next must not make us forget what was sent.
+                log.exception("next row could not be taken", channel=self.name)
+                return record(store, core.policy, sent, now, jitter), None
+
+        done, following = core.ask(settle).result()
         _log_sent(self.name, leased, done.outcome, done.detail)
-        self._paused_until = _pause_of(sent, clock.now())
-        return self._paused_until or clock.now()
+        self._paused_until = pause_of(sent, clock.now())
+        return following, self._paused_until or done.again_at
 
     def _take(self, store: Store) -> tuple[Leased | None, datetime | None]:
         """The next row, if one is due; else when to come again. For the core."""
@@ -328,15 +346,6 @@ class ChannelWorker:
         if self._thread.is_alive():
             self._thread.join(seconds_max)
         self.channel.close()
-
-
-def _pause_of(sent: Sent, now: datetime) -> datetime | None:
-    """A rate limit holds for the whole channel, not for one message; nobody silences it for longer than the
-    message itself would wait."""
-    error = sent.error
-    if not isinstance(error, RetryAt) or not error.limited or error.at is None:
-        return None
-    return min(error.at, now + RETRY_AFTER_MAX)
 
 
 def _log_sent(channel: str, leased: Leased, outcome: str, detail: str) -> None:
