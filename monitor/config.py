@@ -124,6 +124,16 @@ class MonitorConfig(Model):
         default=timedelta(days=7),
         description="How far the first run reads back. What it finds is stored and never alerted on.",
     )
+    reconcile: bool = Field(
+        default=True,
+        description="Ask platforms again about messages that still wait, for edits, deletes and answers that "
+        "polling missed. Where a platform charges for reads, so do these.",
+    )
+    reconcile_after: PositiveDuration = Field(
+        default=timedelta(minutes=30),
+        description="How long somebody has waited when it is first asked; then again whenever that has "
+        "doubled.",
+    )
     log: Literal["auto", "console", "json"] = Field(
         default="auto", description="The log's form; auto is key=value on a terminal and JSON elsewhere."
     )

@@ -277,9 +277,19 @@ class Daemon:
 
     def _start_workers(self, edges: Edges) -> None:
         limit = self.config.http.time_limit.total_seconds()
+        monitor = self.config.monitor
         self._accounts = [
             AccountWorker(
-                brand, name, label, connector, self._core, self._clock, limit, self._later, self._on_polled
+                brand,
+                name,
+                label,
+                connector,
+                self._core,
+                self._clock,
+                limit,
+                self._later,
+                self._on_polled,
+                monitor.reconcile_after if monitor.reconcile else None,
             )
             for (brand, name, label), connector in edges.connectors.items()
         ]

@@ -21,6 +21,7 @@ from monitor.core import Core
 from monitor.dispatch import Dispatched, Leased, lease, next_due, pause_of, record, record_and_lease, send
 from monitor.ingest import Arrival, ingest
 from monitor.poll import Fetched, Polled, StreamRef, fetch, prepare, take_in
+from monitor.reconcile import Place, plan_round
 from monitor.store.database import StoreError
 from monitor.store.store import Store
 from wire.errors import EdgeError, Malformed, NotAllowed, Refused, RetryAt
@@ -37,6 +38,8 @@ IDENTIFY_EVERY = timedelta(hours=24)
 """Who we are, and when a credential lapses, is asked again: it moves with each rotation."""
 
 IDENTIFY_RETRY = timedelta(minutes=15)
+ROUNDS, ROUND_EVERY_MIN = 4, timedelta(minutes=1)
+"""So many rounds of the slower second look are made in the time after which it is due."""
 
 log = structlog.get_logger()
 
@@ -65,7 +68,8 @@ class AccountWorker:
     """Polls one account of one brand, one request at a time (its client is not thread-safe).
 
     `later(key, at, call)` has something called at a pretended time; `on_polled` is told of each poll with
-    how many real seconds it took.
+    how many real seconds it took. `reconcile_after`: how long somebody waits until their message is asked
+    about again, in case that polling missed something (None: never).
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class AccountWorker:
         time_limit: float,
         later: Callable[[str, datetime, Callable[[], None]], None],
         on_polled: Callable[[Polled, float], None],
+        reconcile_after: timedelta | None = None,
     ) -> None:
         self.brand, self.name, self.account = brand, name, account
         self.connector = connector
@@ -93,6 +98,8 @@ class AccountWorker:
         self._lock = threading.Lock()
         self._schedules = {ref: _Schedule() for ref in self.refs}
         self._look_ups = _LookUps()
+        self._reconcile_after = reconcile_after if self.looks_up else None
+        self._round_ended: Place | None = None
         self._random = random.Random()
 
     def start(self) -> None:
@@ -100,6 +107,7 @@ class AccountWorker:
         self._submit(self._identify)
         for ref in self.refs:
             self.request(ref)
+        self._reconcile_later()
 
     def request(self, ref: StreamRef) -> None:
         """Have a stream polled as soon as the account is free."""
@@ -230,6 +238,28 @@ class AccountWorker:
             core.ask(lambda store: ingest(store, core.policy, arrival, asked_at)).result()
         except StoreError as error:
             log.error("look-up not stored", connector=self.name, account=self.account, error=str(error))
+
+    def _reconcile_later(self) -> None:
+        if self._reconcile_after is not None:
+            at = self._clock.now() + max(ROUND_EVERY_MIN, self._reconcile_after / ROUNDS)
+            key = f"reconcile {self.brand}/{self.name}/{self.account}"
+            self._later(key, at, lambda: self._submit(self._reconcile))
+
+    def _reconcile(self) -> None:
+        """A round of the slower second look at those who wait."""
+        after, names = self._reconcile_after, {ref.stream.name for ref in self.refs}
+        if after is None:
+            return
+        account, ended, now = (self.brand, self.name, self.account), self._round_ended, self._clock.now()
+        try:
+            found = self._core.ask(
+                lambda store: plan_round(store, account, names, ended, after, now)
+            ).result()
+            self._round_ended = found.place
+            for id in found.ids:
+                self._request_look_up(id, now)
+        finally:
+            self._reconcile_later()
 
     def _identify(self) -> None:
         again = f"identify {self.brand}/{self.name}/{self.account}"

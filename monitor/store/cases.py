@@ -210,6 +210,17 @@ class Cases:
         ).fetchone()
         return None if row is None else from_us(row[0])
 
+    def waiting_behind(self, place: tuple[datetime, int] | None, limit: int) -> list[Row]:
+        """The cases that wait and have something due, in the order of that; those behind a case's due time
+        and row number, or from the start."""
+        due_at, pk = (0, 0) if place is None else (to_us(place[0]), place[1])
+        rows = self._connection.execute(
+            f"SELECT {_ROW} FROM cases WHERE status = 'waiting' AND quiet = 0 AND due_at IS NOT NULL"
+            " AND (due_at, pk) > (?, ?) ORDER BY due_at, pk LIMIT ?",
+            (due_at, pk, limit),
+        )
+        return [_row(row) for row in rows.fetchall()]
+
     def look_later(self, pk: int, at: datetime | None, reason: str, *, wants_look: bool) -> None:
         """Note when to look again, and why."""
         self._connection.execute(
