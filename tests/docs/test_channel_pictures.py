@@ -29,10 +29,15 @@ def test_the_picture_shows_what_this_version_sends(path: Path, name: str, page: 
     assert b"tEXtSource\0" + digest(page).encode("ascii") in png
 
 
+def _drawn() -> list[Path]:
+    """The files of all pictures."""
+    return [path for path, *_ in draw_mails.pictures()] + [path for path, *_ in draw_channels.pictures()]
+
+
 def test_every_picture_is_drawn_and_shown() -> None:
     """No picture lies about that nobody draws, none is missing from the page, and each says in words what it
     shows."""
-    names = {path.name for path, *_ in (*draw_mails.pictures(), *draw_channels.pictures())}
+    names = {path.name for path in _drawn()}
     assert {path.name for path in FOLDER.glob("*.png")} == names
     shown = re.findall(r"!\[([^\]]*)\]\(pictures/([\w-]+\.png)\)", DOCS.read_text("utf-8"))
     assert {name for _, name in shown} == names
@@ -41,7 +46,7 @@ def test_every_picture_is_drawn_and_shown() -> None:
 
 def test_every_channel_has_a_picture() -> None:
     """A new channel is not finished before people can see what it looks like."""
-    drawn = {path.stem.partition("-")[0] for path, *_ in (*draw_mails.pictures(), *draw_channels.pictures())}
+    drawn = {path.stem.partition("-")[0] for path in _drawn()}
     assert {{"mail": "smtp"}.get(name, name) for name in drawn} == set(alerts.REGISTRY)
 
 
