@@ -1,7 +1,8 @@
 """What goes wrong on the way: errors, time-outs, broken bodies, doubles, delays; planned or by chance.
 
 It stands in front of a server as ASGI middleware, and knows nothing of any platform but the shapes in which
-lists come: X's `{"data": [...]}`, Reddit's `{"data": {"children": [...]}}` and Bluesky's, which have names.
+lists come: X's `{"data": [...]}`, Reddit's `{"data": {"children": [...]}}`, Bluesky's, which have names, and
+bare ones.
 """
 
 from __future__ import annotations
@@ -184,6 +185,8 @@ class Faults:
 
 
 def _rows_of(page: Any) -> list[Any] | None:
+    if isinstance(page, list):
+        return page
     if not isinstance(page, dict):
         return None
     data = page.get("data")

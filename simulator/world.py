@@ -23,6 +23,7 @@ class Platform(StrEnum):
     X = "x"
     REDDIT = "reddit"
     BLUESKY = "bluesky"
+    MASTODON = "mastodon"
 
 
 class Form(StrEnum):
@@ -199,7 +200,7 @@ class World:
 
     def new_id(self, platform: Platform, at: datetime) -> str:
         """An id as the platform would give it then: a snowflake on X, base 36 on Reddit, a timestamp
-        identifier on Bluesky. Never twice."""
+        identifier on Bluesky, milliseconds and 16 bits on Mastodon. Never twice."""
         with self._lock:
             self._serial += 1
             serial = self._serial
@@ -208,6 +209,8 @@ class World:
             return str((milliseconds << 22) | (serial & 0x3FFFFF))
         if platform is Platform.BLUESKY:
             return tid(at, serial)
+        if platform is Platform.MASTODON:
+            return str((int(at.timestamp() * 1000) << 16) | (serial & 0xFFFF))
         return base36(int(at.timestamp()) * 4096 + (serial & 0xFFF))
 
     def write(self, writing: Writing) -> Writing:

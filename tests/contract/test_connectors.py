@@ -20,7 +20,7 @@ from connectors import REGISTRY, load
 from connectors.contract import Connector, Direction, Page
 from simulator.faults import Fault, FaultKind, Faults
 from simulator.world import FixedClock, Writing
-from tests.connectors import bluesky_support, reddit_support, x_support
+from tests.connectors import bluesky_support, mastodon_support, reddit_support, x_support
 from wire.errors import EdgeError, Malformed, NotAllowed, RetryAt
 
 ASKED = 25
@@ -107,6 +107,7 @@ BENCHES: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {
     "x": XBench,
     "reddit": RedditBench,
     "bluesky": bluesky_support.BlueskyBench,
+    "mastodon": mastodon_support.MastodonBench,
 }
 
 
