@@ -18,6 +18,7 @@ REGISTRY: dict[str, str] = {
     "x": "connectors.x",
     "reddit": "connectors.reddit",
     "bluesky": "connectors.bluesky",
+    "email": "connectors.email",
     "webhook": "connectors.webhook",
 }
 """Ours: name in the config → module. Each module has `Settings` (a pydantic model that keeps

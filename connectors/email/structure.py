@@ -148,7 +148,9 @@ def _part(number: str, node: list[Any]) -> Part:
         encoding=_word(node[5]),
         size=int(size) if isinstance(size, bytes) and _ATOM_NUMBER.fullmatch(size) else 0,
         name=None if name is None else name[:NAME_LENGTH_MAX],
-        attached=kind == "attachment" or main not in ("text", "multipart") or (name is not None and kind != "inline"),
+        attached=kind == "attachment"
+        or main not in ("text", "multipart")
+        or (name is not None and kind != "inline"),
     )
 
 

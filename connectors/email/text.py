@@ -1,0 +1,177 @@
+"""What somebody wrote in a mail: the words of its text or HTML, without what they quote or sign with. Pure.
+
+It is cut conservatively: what cannot be told from the writer's own words stays. Sources: RFC 3676 (4.3: "-- "
+before a signature; 4.5: ">" before a quoted line), and the lines that Outlook, Gmail, Apple Mail and
+Thunderbird put above what they quote.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import quopri
+import re
+from html.parser import HTMLParser
+
+TEXT_LENGTH_MAX = 20_000
+_LINE_LENGTH_MAX = 500
+_SIGNATURE_LINES_MAX = 15
+_BLANKS = re.compile(r"\s+")
+_EMPTY_LINES = re.compile(r"\n{3,}")
+_RULE = re.compile(r"_{20,}")
+_HIDDEN = frozenset(("script", "style", "head", "title", "template"))
+_VOID = frozenset(("br", "hr", "img", "meta", "link", "input", "wbr", "area", "base", "col", "source"))
+_BREAKS = frozenset(
+    "p div br tr li ul ol table h1 h2 h3 h4 h5 h6 hr pre section article header footer".split()
+)
+_QUOTES = re.compile(r"gmail_quote|gmail_attr|yahoo_quoted|moz-cite-prefix|protonmail_quote|gmail_signature")
+_QUOTE_IDS = frozenset(("appendonsend", "divrplyfwdmsg", "mail-editor-reference-message-container"))
+
+_ATTRIBUTION = re.compile(
+    r"(?:On|Am|Le|El|Il|Op|Em|Den|Dnia|W dniu)\b.{6,300}"
+    r"(?:wrote|schrieb|écrit|escribió|ha scritto|scritto|schreef|escreveu|skrev|napisał(?:\(a\))?)\b.{0,80}:\s*$",
+    re.I,
+)
+_SEPARATOR = re.compile(
+    r"(?:-{2,}\s*(?:Original Message|Ursprüngliche Nachricht|Message d'origine|Mensaje original|"
+    r"Messaggio originale|Oorspronkelijk bericht|Mensagem original)\s*-{2,})\s*$",
+    re.I,
+)
+_HEADING = re.compile(r"\*?(?:From|Von|De|Da|Van)\s*:\*?\s.{3,}", re.I)
+_HEADING_NEXT = re.compile(
+    r"\*?(?:Sent|Date|To|Subject|Gesendet|Datum|An|Betreff|Envoyé|À|Objet|Enviado|Para|Asunto|Inviato|A|Oggetto|"
+    r"Verzonden|Aan|Onderwerp|Assunto)\s*:\*?\s",
+    re.I,
+)
+_PHONE = re.compile(
+    r"(?:Sent from my \w|Sent from Outlook|Get Outlook for |Von meinem \w+ gesendet|Envoyé de mon \w|"
+    r"Enviado desde mi \w|Inviato da(?:l mio)? \w|Verzonden vanaf mijn \w|Enviado do meu \w).{0,60}$",
+    re.I,
+)
+
+
+def decoded(raw: bytes, encoding: str, charset: str) -> str:
+    """A part's text. What is cut off, wrongly encoded or in a charset that nobody knows costs its letters at
+    most, never the mail."""
+    if encoding == "base64":
+        letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
+        try:
+            raw = base64.b64decode(letters[: len(letters) // 4 * 4])
+        except binascii.Error:
+            raw = b""
+    elif encoding == "quoted-printable":
+        raw = quopri.decodestring(raw)
+    if charset in ("", "us-ascii", "ascii", "utf-8", "utf8", "unknown-8bit"):
+        try:
+            return _clean(raw.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            if error.start < len(raw) - 3:  # and not only cut off within its last letter
+                charset = "windows-1252" if charset not in ("utf-8", "utf8") else "utf-8"
+    try:
+        return _clean(raw.decode(charset or "utf-8", "replace"))
+    except (LookupError, ValueError, TypeError):  # not a charset, or a codec that makes no text
+        return _clean(raw.decode("utf-8", "replace"))
+
+
+def _clean(text: str) -> str:
+    """The text without what no database holds: NUL, and halves of surrogate pairs."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+
+
+class _Words(HTMLParser):
+    """The words of a mail's HTML. What is hidden is passed over, and what is quoted unless `all_of_it`."""
+
+    def __init__(self, all_of_it: bool) -> None:
+        super().__init__(convert_charrefs=True)
+        self.said: list[str] = []
+        self._all = all_of_it
+        self._length = 0
+        self._skipped = ""
+        self._depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._skipped:
+            self._depth += tag == self._skipped
+            return
+        if tag in _BREAKS:
+            self.said.append("\n")
+        if tag not in _VOID and (tag in _HIDDEN or self._is_aside(tag, dict(attrs))):
+            self._skipped, self._depth = tag, 1
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._skipped:
+            self._depth -= 1
+            if self._depth == 0:
+                self._skipped = ""
+        elif not self._skipped and tag in _BREAKS:
+            self.said.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._skipped and self._length < 4 * TEXT_LENGTH_MAX:
+            self.said.append(_BLANKS.sub(" ", data))
+            self._length += len(data)
+
+    def _is_aside(self, tag: str, given: dict[str, str | None]) -> bool:
+        if "display:none" in (given.get("style") or "").replace(" ", "").lower():
+            return True
+        cited = _QUOTES.search(given.get("class") or "") is not None
+        return not self._all and (
+            cited or tag == "blockquote" or (given.get("id") or "").lower() in _QUOTE_IDS
+        )
+
+
+def from_html(html: str) -> str:
+    """The words of HTML, a line a block, without what mail programs mark as quoted; all of them where
+    nothing else would be left."""
+    text = ""
+    for all_of_it in (False, True):
+        words = _Words(all_of_it)
+        words.feed(html)
+        words.close()
+        lines = (_BLANKS.sub(" ", line).strip() for line in "".join(words.said).split("\n"))
+        text = _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
+        if text:
+            break
+    return text
+
+
+def own_words(text: str) -> str:
+    """What the writer wrote: without the mail that they answer, without the signature. All of it where
+    nothing would be left. At most 20,000 characters."""
+    lines = [line.strip() for line in text.split("\n")]
+    quoted = [number for number, line in enumerate(lines) if line.startswith(">")]
+    worded = [number for number, line in enumerate(lines) if line and not line.startswith(">")]
+    last_quoted, last_worded = max(quoted, default=-1), max(worded, default=-1)
+    kept: list[str] = []
+    for number, line in enumerate(lines):
+        if line == "--" and len(lines) - number <= _SIGNATURE_LINES_MAX:
+            break
+        short = line[:_LINE_LENGTH_MAX]
+        if _SEPARATOR.match(short) or _PHONE.match(short) and last_worded == number:
+            break
+        following = next((n for n in lines[number + 1 : number + 4] if n), "")[:_LINE_LENGTH_MAX]
+        if _HEADING.match(short) and _HEADING_NEXT.match(following):
+            break
+        if _introduces(short, lines, number):
+            # Somebody who answers below the question goes on after it.
+            if last_worded < last_quoted or last_quoted < number:
+                break
+            continue
+        if not line.startswith(">") and not _RULE.fullmatch(short):
+            kept.append(line)
+    own = _EMPTY_LINES.sub("\n\n", "\n".join(kept)).strip()
+    return (own or text.strip())[:TEXT_LENGTH_MAX]
+
+
+def _introduces(short: str, lines: list[str], number: int) -> bool:
+    """Whether this line introduces a quotation ("On … wrote:", perhaps over two lines): what follows is marked
+    as quoted, or nothing follows, since it was marked in the HTML."""
+    rest = lines[number + 1 : number + 5]
+    if not _ATTRIBUTION.match(short):
+        if not rest or not _ATTRIBUTION.match(f"{short} {rest[0][:_LINE_LENGTH_MAX]}"):
+            return False
+        rest = rest[1:]
+    following = next((line for line in rest if line), "")
+    return not following or following.startswith(">")
