@@ -1,10 +1,11 @@
 """Talking to one mailbox: a connection that was greeted, protected and logged in, and what its answers mean.
 
 What may live here: IMAP's commands and errors. Nothing is ever changed: folders are opened with EXAMINE, and
-contents asked for with BODY.PEEK. Sources: RFC 9051 and RFC 3501, RFC 5530 (response codes), RFC 6154 (roles
-of folders), RFC 8314 (TLS). Limits in words of their own: Exchange Online ("Request is throttled. Suggested
-Backoff Time: 299910 milliseconds", imap_tools issue 135), Gmail ("Too many simultaneous connections", "Account
-exceeded command or bandwidth limits"), Dovecot ("Maximum number of connections … exceeded").
+contents asked for with BODY.PEEK. Sources: RFC 9051 and RFC 3501, RFC 5530 (response codes), RFC 6154
+(roles of folders), RFC 8314 (TLS). Limits in words of their own: Exchange Online ("Request is throttled.
+Suggested Backoff Time: 299910 milliseconds", imap_tools issue 135), Gmail ("Too many simultaneous
+connections", "Account exceeded command or bandwidth limits"), Dovecot ("Maximum number of connections …
+exceeded").
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import imaplib
 import re
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 UIDS_MAX = 100_000
 LIMITED_FOR = timedelta(minutes=5)
-"""How long we wait where a server limits us and does not say for how long: what Exchange Online says mostly."""
+"""How long we wait where a server limits us and does not say for how long."""
 
 LIMITED_MAX = timedelta(hours=24)
 SAID_LENGTH_MAX = 200
@@ -313,8 +314,8 @@ class Door:
             return RetryAt(f"{at}{words}")
         if what == "LOGIN":
             return NotAllowed(
-                f"{at}: the server does not let {self._settings.handle} in; check username and password (many "
-                "providers want an app password, and IMAP to be switched on)"
+                f"{at}: the server does not let {self._settings.handle} in; check username and password "
+                "(many providers want an app password, and IMAP to be switched on)"
             )
         if code in _DENIED or code in _MISSING or what.startswith("EXAMINE"):
             return NotAllowed(f"{at}{words}; check the folder's name and that the mailbox may read it")

@@ -1,7 +1,7 @@
 """One mailbox: its two streams, what each asks of the server, and what a page of it means.
 
-Nothing here sleeps, retries in a loop or asks the clock; a poll is one connection, and fetches one page of mails
-at most.
+Nothing here sleeps, retries in a loop or asks the clock; a poll is one connection, and fetches one page of
+mails at most.
 """
 
 from __future__ import annotations
@@ -154,15 +154,15 @@ class EmailConnector:
                 self._take(box, page, mark, reader, taken, now)
             except Overrun:
                 if len(page) > 1:
-                    self._narrow.add(stream)
+                    self._narrow.add(stream)  # each alone at the next attempt
                     raise
                 # Alone it is still too much: it must not hold up the others for ever.
                 taken.rejected.append(Rejected(None, "a mail whose description is too large"))
-                page_end, news = page[-1], [*news, 0]
-                taken.place = taken.place.moved(name, replace(mark, uid=page_end))
-                return False
+                whole = False  # the line is of no more use
+            else:
+                whole = len(page) == len(news)
             last = max((mark.uid, *page[-1:]))
-            if len(page) < len(news):
+            if not whole:
                 taken.place = taken.place.moved(name, replace(mark, uid=last))
                 return False
             # What came up to the opening is read, or was none of ours.
@@ -219,8 +219,8 @@ def _described(pieces: Iterable[Any], taken: _Taken, asked: frozenset[int]) -> l
 
 
 def _mail(said: Mapping[str, Any]) -> _Mail:
-    uid, at = said.get("UID"), internal_date(said.get("INTERNALDATE"))
-    if not isinstance(uid, bytes) or not uid.isdigit() or len(uid) > 10:
+    uid, at = _uid(said), internal_date(said.get("INTERNALDATE"))
+    if not uid:
         raise Unreadable("no number of a mail")
     if at is None:
         raise Unreadable("no INTERNALDATE")
@@ -229,7 +229,13 @@ def _mail(said: Mapping[str, Any]) -> _Mail:
     headers = read_headers(raw) if isinstance(raw, bytes) else {}
     texts = [part for part in parts if not part.attached and part.type in ("text/plain", "text/html")]
     plain = next((part for part in texts if part.type == "text/plain" and part.size > 0), None)
-    return _Mail(int(uid), at, headers, parts, plain or next(iter(texts), None))
+    return _Mail(uid, at, headers, parts, plain or next(iter(texts), None))
+
+
+def _uid(said: Mapping[str, Any]) -> int:
+    """The number of the mail that an answer is about; 0 where it does not say."""
+    uid = said.get("UID")
+    return int(uid) if isinstance(uid, bytes) and uid.isdigit() and len(uid) <= 10 else 0
 
 
 def _fetch_texts(box: Box, mails: Sequence[_Mail]) -> None:
@@ -246,12 +252,10 @@ def _fetch_texts(box: Box, mails: Sequence[_Mail]) -> None:
                 said = read_fetch(answer)
             except Unreadable as error:
                 raise Malformed(f"the server gave a text that breaks off: {error}") from None
-            raw = said.get(f"BODY[{number}]<0>")
-            uid = said.get("UID")
-            mail = by_uid.get(int(uid)) if isinstance(uid, bytes) and uid.isdigit() else None
-            if mail is not None and mail.text is not None and isinstance(raw, bytes):
-                text = decoded(raw, mail.text.encoding, mail.text.charset)
-                mail.said = own_words(from_html(text) if mail.text.type == "text/html" else text)
+            raw, found = said.get(f"BODY[{number}]<0>"), by_uid.get(_uid(said))
+            if found is not None and found.text is not None and isinstance(raw, bytes):
+                text = decoded(raw, found.text.encoding, found.text.charset)
+                found.said = own_words(from_html(text) if found.text.type == "text/html" else text)
 
 
 def _streams(settings: Settings) -> dict[str, Stream]:
@@ -275,5 +279,5 @@ def _each_once(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 
 def build(settings: Settings, surroundings: Surroundings) -> EmailConnector:
-    """The connector of one mailbox. Nothing is opened. Raises ValueError for a CA file that cannot be used."""
+    """The connector of one mailbox. Nothing is opened yet. Raises ValueError for a CA file that is none."""
     return EmailConnector(settings, surroundings)

@@ -1,8 +1,8 @@
 """What a mail means, in our words: pure functions from its headers and its text to a message.
 
-All of it was written by strangers: a mail that cannot be read is rejected alone, with its reason and never with
-a word of it. Sources: RFC 5322 (headers, threads), RFC 2047 (encoded words), RFC 3834 (Auto-Submitted), RFC 2919
-(List-Id), [MS-OXCMAIL] 2.2.3.2.14 (X-Auto-Response-Suppress), and how Google Groups passes mails on
+All of it was written by strangers: a mail that cannot be read is rejected alone, with its reason and never
+with a word of it. Sources: RFC 5322 (headers, threads), RFC 2047 (encoded words), RFC 3834 (Auto-Submitted),
+RFC 2919 (List-Id), [MS-OXCMAIL] (X-Auto-Response-Suppress), and how Google Groups passes mails on
 (X-Original-From).
 """
 
@@ -23,8 +23,8 @@ from rules.message import Author, Kind, Message
 
 FIELDS = (
     "FROM TO CC REPLY-TO SUBJECT DATE MESSAGE-ID IN-REPLY-TO REFERENCES AUTO-SUBMITTED PRECEDENCE LIST-ID "
-    "LIST-UNSUBSCRIBE RETURN-PATH X-AUTO-RESPONSE-SUPPRESS X-AUTOREPLY X-AUTORESPOND X-ORIGINAL-FROM X-MAILER "
-    "USER-AGENT X-RESPONSE-MONITOR-KEY"
+    "LIST-UNSUBSCRIBE RETURN-PATH X-AUTO-RESPONSE-SUPPRESS X-AUTOREPLY X-AUTORESPOND X-ORIGINAL-FROM "
+    "X-MAILER USER-AGENT X-RESPONSE-MONITOR-KEY"
 )
 SUBJECT_LENGTH_MAX = 500
 NAMED_MAX = 10
@@ -42,8 +42,8 @@ _BULK = frozenset(("bulk", "junk", "list", "auto_reply"))
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads: what a message needs to know beside what the mail says. `own` are all addresses of the brand;
-    `ours`: all mails are the brand's, since they are in the folder of what was sent."""
+    """Who reads: what a message needs to know beside what the mail says. `own` are all addresses of the
+    brand; `ours`: all mails are the brand's, since they are in the folder of what was sent."""
 
     brand: str
     account: str
@@ -81,9 +81,9 @@ def read_headers(raw: bytes) -> dict[str, str]:
 def message_of(
     headers: Mapping[str, str], text: str, parts: Sequence[Part], at: datetime, reader: Reader
 ) -> Message | None:
-    """The mail as a message; None for what is no part of any conversation: our own alerts, and what somebody of
-    the brand sends to its own mailbox without answering anything. `at` is when the server got it, `text` what
-    is in it. Raises Unreadable."""
+    """The mail as a message; None for what is no part of any conversation: our own alerts, and what somebody
+    of the brand sends to its own mailbox without answering anything. `at` is when the server got it, `text`
+    what is in it. Raises Unreadable."""
     if "x-response-monitor-key" in headers:
         return None  # An alert that quotes a customer must not become a case of its own.
     writer = _writer(headers, reader)

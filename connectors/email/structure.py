@@ -114,7 +114,7 @@ def parts_of(structure: Any) -> list[Part]:
     while waiting and len(found) < PARTS_MAX:
         number, node = waiting.pop()
         if isinstance(node[0], list):
-            inner = []
+            inner: list[tuple[str, list[Any]]] = []
             for child in node:
                 if not isinstance(child, list):
                     break
@@ -127,8 +127,8 @@ def parts_of(structure: Any) -> list[Part]:
 
 
 def _part(number: str, node: list[Any]) -> Part:
-    """body-type-1part: type, subtype, parameters, id, description, encoding, octets, and then by type (lines of
-    a text; envelope, structure and lines of a mail), MD5, disposition."""
+    """body-type-1part: type, subtype, parameters, id, description, encoding, octets, and then by type (lines
+    of a text; envelope, structure and lines of a mail), MD5, disposition."""
     if len(node) < 7:
         raise Unreadable("a part that says too little of itself")
     main, sub = _word(node[0]), _word(node[1])

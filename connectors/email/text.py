@@ -29,7 +29,7 @@ _QUOTE_IDS = frozenset(("appendonsend", "divrplyfwdmsg", "mail-editor-reference-
 
 _ATTRIBUTION = re.compile(
     r"(?:On|Am|Le|El|Il|Op|Em|Den|Dnia|W dniu)\b.{6,300}"
-    r"(?:wrote|schrieb|écrit|escribió|ha scritto|scritto|schreef|escreveu|skrev|napisał(?:\(a\))?)\b.{0,80}:\s*$",
+    r"(?:wrote|schrieb|écrit|escribió|scritto|schreef|escreveu|skrev|napisał)\b.{0,80}:\s*$",
     re.I,
 )
 _SEPARATOR = re.compile(
@@ -149,7 +149,7 @@ def own_words(text: str) -> str:
         if line == "--" and len(lines) - number <= _SIGNATURE_LINES_MAX:
             break
         short = line[:_LINE_LENGTH_MAX]
-        if _SEPARATOR.match(short) or _PHONE.match(short) and last_worded == number:
+        if _SEPARATOR.match(short):
             break
         following = next((n for n in lines[number + 1 : number + 4] if n), "")[:_LINE_LENGTH_MAX]
         if _HEADING.match(short) and _HEADING_NEXT.match(following):
@@ -159,15 +159,15 @@ def own_words(text: str) -> str:
             if last_worded < last_quoted or last_quoted < number:
                 break
             continue
-        if not line.startswith(">") and not _RULE.fullmatch(short):
+        if not (line.startswith(">") or _RULE.fullmatch(short) or _PHONE.match(short)):
             kept.append(line)
     own = _EMPTY_LINES.sub("\n\n", "\n".join(kept)).strip()
     return (own or text.strip())[:TEXT_LENGTH_MAX]
 
 
 def _introduces(short: str, lines: list[str], number: int) -> bool:
-    """Whether this line introduces a quotation ("On … wrote:", perhaps over two lines): what follows is marked
-    as quoted, or nothing follows, since it was marked in the HTML."""
+    """Whether this line introduces a quotation ("On … wrote:", perhaps over two lines): what follows is
+    marked as quoted, or nothing follows, since it was marked in the HTML."""
     rest = lines[number + 1 : number + 5]
     if not _ATTRIBUTION.match(short):
         if not rest or not _ATTRIBUTION.match(f"{short} {rest[0][:_LINE_LENGTH_MAX]}"):
