@@ -23,6 +23,7 @@ class Platform(StrEnum):
     X = "x"
     REDDIT = "reddit"
     BLUESKY = "bluesky"
+    EMAIL = "email"
 
 
 class Form(StrEnum):
@@ -74,7 +75,7 @@ class FixedClock(Clock):
 @dataclass(frozen=True, slots=True)
 class Person:
     """Somebody with an account on one platform. `id` is digits on X, base 36 on Reddit (without t2_),
-    a DID on Bluesky.
+    a DID on Bluesky, the address by email.
 
     `brand` names the brand whose account this is (None: a customer). `automated`: a bot writes as it.
     """

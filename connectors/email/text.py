@@ -145,7 +145,10 @@ def own_words(text: str) -> str:
     worded = [number for number, line in enumerate(lines) if line and not line.startswith(">")]
     last_quoted, last_worded = max(quoted, default=-1), max(worded, default=-1)
     kept: list[str] = []
+    passed = 0
     for number, line in enumerate(lines):
+        if number < passed:
+            continue
         if line == "--" and len(lines) - number <= _SIGNATURE_LINES_MAX:
             break
         short = line[:_LINE_LENGTH_MAX]
@@ -154,10 +157,11 @@ def own_words(text: str) -> str:
         following = next((n for n in lines[number + 1 : number + 4] if n), "")[:_LINE_LENGTH_MAX]
         if _HEADING.match(short) and _HEADING_NEXT.match(following):
             break
-        if _introduces(short, lines, number):
-            # Somebody who answers below the question goes on after it.
+        introduced = _introduced_in(short, lines, number)
+        if introduced:
             if last_worded < last_quoted or last_quoted < number:
                 break
+            passed = number + introduced  # Somebody who answers below the question goes on after it.
             continue
         if not (line.startswith(">") or _RULE.fullmatch(short) or _PHONE.match(short)):
             kept.append(line)
@@ -165,13 +169,14 @@ def own_words(text: str) -> str:
     return (own or text.strip())[:TEXT_LENGTH_MAX]
 
 
-def _introduces(short: str, lines: list[str], number: int) -> bool:
-    """Whether this line introduces a quotation ("On … wrote:", perhaps over two lines): what follows is
-    marked as quoted, or nothing follows, since it was marked in the HTML."""
+def _introduced_in(short: str, lines: list[str], number: int) -> int:
+    """In how many lines a quotation is introduced here ("On … wrote:", perhaps over two), if at all: what
+    follows is marked as quoted, or nothing follows, since it was marked in the HTML."""
     rest = lines[number + 1 : number + 5]
+    over = 1
     if not _ATTRIBUTION.match(short):
         if not rest or not _ATTRIBUTION.match(f"{short} {rest[0][:_LINE_LENGTH_MAX]}"):
-            return False
-        rest = rest[1:]
-    following = next((line for line in rest if line), "")
-    return not following or following.startswith(">")
+            return 0
+        over = 2
+    following = next((line for line in rest[over - 1 :] if line), "")
+    return over if not following or following.startswith(">") else 0
