@@ -1,8 +1,8 @@
-"""A mail server that shows the world's mails over IMAP, for reading only, and what goes wrong with such servers.
+"""A mail server that shows the world's mails over IMAP, for reading only, and what goes wrong with such ones.
 
-Sources: RFC 3501 and RFC 9051 (commands and answers, 7.4.2 FETCH, BODYSTRUCTURE), RFC 6154 (\\Sent), RFC 5530
-(response codes), RFC 5322 (mails); words of limits as Exchange Online and Gmail put them. One mailbox an account:
-INBOX holds what others wrote to it, "Sent Items" what it wrote. Faults befall commands by path
+Sources: RFC 3501 and RFC 9051 (commands and answers, 7.4.2 FETCH, BODYSTRUCTURE), RFC 6154 (roles of folders),
+RFC 5530 (response codes), RFC 5322 (mails); words of limits as Exchange Online puts them. One mailbox an
+account: INBOX holds what others wrote to it, "Sent Items" what it wrote. Faults befall commands by path
 ("/INBOX/FETCH", "/-/LOGIN"); commands that only read are noted as GET, all others by their names.
 """
 
@@ -46,8 +46,7 @@ class ImapAccess:
 
 @dataclass(slots=True)
 class MailFolders:
-    """The numbers that mails have in the folders of one mailbox. They stay, whoever restarts the server; where
-    `validity` is changed and `numbers` are forgotten, the folders were made anew."""
+    """The numbers that mails have in the folders of one mailbox. They stay, whoever restarts the server."""
 
     world: World
     owner: Person
@@ -214,9 +213,8 @@ class _Session:
             numbers = " ".join(str(n) for n in self._found(arguments, self._mailbox.mails(self._folder)))
             return [f"* SEARCH {numbers}".rstrip().encode() + b"\r\n"], "OK Search completed."
         if name == "FETCH" and self._folder:
-            return self._fetched(
-                words[0], arguments, self._mailbox.mails(self._folder)
-            ), "OK Fetch completed."
+            mails = self._mailbox.mails(self._folder)
+            return self._fetched(words[0], arguments, mails), "OK Fetch completed."
         return [], "BAD Error in IMAP command received by server."
 
     def _examined(self, folder: str, mailbox: MailFolders) -> tuple[list[bytes], str]:

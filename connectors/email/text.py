@@ -11,7 +11,7 @@ import base64
 import binascii
 import quopri
 import re
-from html.parser import HTMLParser
+from html import unescape
 
 TEXT_LENGTH_MAX = 20_000
 _LINE_LENGTH_MAX = 500
@@ -19,7 +19,9 @@ _SIGNATURE_LINES_MAX = 15
 _BLANKS = re.compile(r"\s+")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _RULE = re.compile(r"_{20,}")
-_HIDDEN = frozenset(("script", "style", "head", "title", "template"))
+_RAW = {tag: re.compile(rf"</{tag}[^<>]*+>", re.I) for tag in ("script", "style", "title", "template")}
+_MARK = re.compile(r"<(?:!--|(/?)([A-Za-z][A-Za-z0-9]{0,20})\b([^<>]*+)>|[!?/][^<>]*+>)")
+_ATTRIBUTE = re.compile(r"""\b(class|id|style)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.I)
 _VOID = frozenset(("br", "hr", "img", "meta", "link", "input", "wbr", "area", "base", "col", "source"))
 _BREAKS = frozenset(
     "p div br tr li ul ol table h1 h2 h3 h4 h5 h6 hr pre section article header footer".split()
@@ -80,61 +82,59 @@ def _clean(text: str) -> str:
     return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
 
 
-class _Words(HTMLParser):
-    """The words of a mail's HTML. What is hidden is passed over, and what is quoted unless `all_of_it`."""
-
-    def __init__(self, all_of_it: bool) -> None:
-        super().__init__(convert_charrefs=True)
-        self.said: list[str] = []
-        self._all = all_of_it
-        self._length = 0
-        self._skipped = ""
-        self._depth = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._skipped:
-            self._depth += tag == self._skipped
-            return
-        if tag in _BREAKS:
-            self.said.append("\n")
-        if tag not in _VOID and (tag in _HIDDEN or self._is_aside(tag, dict(attrs))):
-            self._skipped, self._depth = tag, 1
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == self._skipped:
-            self._depth -= 1
-            if self._depth == 0:
-                self._skipped = ""
-        elif not self._skipped and tag in _BREAKS:
-            self.said.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._skipped and self._length < 4 * TEXT_LENGTH_MAX:
-            self.said.append(_BLANKS.sub(" ", data))
-            self._length += len(data)
-
-    def _is_aside(self, tag: str, given: dict[str, str | None]) -> bool:
-        if "display:none" in (given.get("style") or "").replace(" ", "").lower():
-            return True
-        cited = _QUOTES.search(given.get("class") or "") is not None
-        return not self._all and (
-            cited or tag == "blockquote" or (given.get("id") or "").lower() in _QUOTE_IDS
-        )
-
-
 def from_html(html: str) -> str:
     """The words of HTML, a line a block, without what mail programs mark as quoted; all of them where
     nothing else would be left."""
-    text = ""
-    for all_of_it in (False, True):
-        words = _Words(all_of_it)
-        words.feed(html)
-        words.close()
-        lines = (_BLANKS.sub(" ", line).strip() for line in "".join(words.said).split("\n"))
-        text = _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
-        if text:
-            break
-    return text
+    return _words_of(html, False) or _words_of(html, True)
+
+
+def _words_of(html: str, quoted_too: bool) -> str:
+    """The words between the tags, in time that grows with the length alone (html.parser's grows with its
+    square where tags are left open). An attribute that holds an angle bracket ends its tag there."""
+    said: list[str] = []
+    skipped, depth, at = "", 0, 0
+    while (mark := _MARK.search(html, at)) is not None:
+        if not skipped:
+            said.append(_unescaped(html[at : mark.start()]))
+        at = mark.end()
+        slash, tag, attributes = mark[1], (mark[2] or "").lower(), mark[3] or ""
+        if mark[0] == "<!--":
+            end = html.find("-->", at)
+            at = len(html) if end < 0 else end + 3
+        elif tag in _RAW and not slash:
+            close = _RAW[tag].search(html, at)
+            at = len(html) if close is None else close.end()
+        elif skipped:
+            depth += 0 if tag != skipped else -1 if slash else 1
+            skipped = skipped if depth else ""
+        elif tag in _BREAKS:
+            said.append("\n")
+        if tag and not (slash or skipped or tag in _VOID) and _is_aside(tag, attributes, quoted_too):
+            skipped, depth = tag, 1
+    if not skipped:
+        said.append(_unescaped(html[at:]))
+    lines = (_BLANKS.sub(" ", line).strip() for line in "".join(said).split("\n"))
+    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def _unescaped(data: str) -> str:
+    """Text between tags, on one line, without entities."""
+    data = _BLANKS.sub(" ", data)
+    try:
+        return unescape(data) if "&" in data else data
+    except ValueError:  # a reference to a letter whose number has thousands of digits
+        return data
+
+
+def _is_aside(tag: str, attributes: str, quoted_too: bool) -> bool:
+    """Whether what this tag begins is hidden, or quoted."""
+    given = {m[1].lower(): m[2] or m[3] or m[4] or "" for m in _ATTRIBUTE.finditer(attributes[:2000])}
+    if "display:none" in given.get("style", "").replace(" ", "").lower():
+        return True
+    if quoted_too:
+        return False
+    cited = tag == "blockquote" or _QUOTES.search(given.get("class", "")) is not None
+    return cited or given.get("id", "").lower() in _QUOTE_IDS
 
 
 def own_words(text: str) -> str:
