@@ -1,6 +1,6 @@
-"""A mail server that shows the world's mails over IMAP, for reading only, and what goes wrong with such ones.
+"""A mail server that shows the world's mails over IMAP, for reading only, and what goes wrong with one.
 
-Sources: RFC 3501 and RFC 9051 (commands and answers, 7.4.2 FETCH, BODYSTRUCTURE), RFC 6154 (roles of folders),
+Sources: RFC 3501 and RFC 9051 (commands and answers, 7.4.2 FETCH, BODYSTRUCTURE), RFC 6154 (\\Sent),
 RFC 5530 (response codes), RFC 5322 (mails); words of limits as Exchange Online puts them. One mailbox an
 account: INBOX holds what others wrote to it, "Sent Items" what it wrote. Faults befall commands by path
 ("/INBOX/FETCH", "/-/LOGIN"); commands that only read are noted as GET, all others by their names.

@@ -10,6 +10,7 @@ exceeded").
 
 from __future__ import annotations
 
+import hashlib
 import imaplib
 import re
 import ssl
@@ -33,11 +34,16 @@ if TYPE_CHECKING:
     from imap_tools.mailbox import BaseMailBox
 
 UIDS_MAX = 100_000
+LITERAL_BYTES_MAX = 1024 * 1024
 LIMITED_FOR = timedelta(minutes=5)
 """How long we wait where a server limits us and does not say for how long."""
 
 LIMITED_MAX = timedelta(hours=24)
 SAID_LENGTH_MAX = 200
+
+LOG_IN_AGAIN = timedelta(minutes=10)
+"""How long a password that was refused is not tried again: servers lock accounts, and addresses out."""
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DENIED = frozenset(
     ("AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "PRIVACYREQUIRED", "CONTACTADMIN", "NOPERM")
@@ -159,7 +165,9 @@ class _Client(imaplib.IMAP4):
         return line
 
     def read(self, size: int) -> bytes:
-        """As imaplib's, which takes a literal that breaks off for a whole one."""
+        """As imaplib's, which makes room for whatever is announced, and takes what breaks off for whole."""
+        if size > LITERAL_BYTES_MAX:
+            raise Overrun("the server announces a text that is larger than any that was asked for")
         data = super().read(size)
         if len(data) < size:
             self.ended = True
@@ -179,6 +187,7 @@ class Door:
         self._place = f"{settings.host}:{self._port}"
         self._client: _Client | None = None
         self._secret = ""
+        self._refused: tuple[bytes, datetime, str] | None = None
         self._redactor = Redactor(lambda: (self._secret,))
 
     @contextmanager
@@ -190,7 +199,7 @@ class Door:
                 # Said, but not waited for: nothing hangs on it.
                 with suppress(imaplib.IMAP4.error, OSError):
                     if self._client is not None:
-                        self._client.send(b"BYE LOGOUT\r\n")
+                        self._client.send(b"Z LOGOUT\r\n")
             finally:
                 self._close()
 
@@ -223,8 +232,22 @@ class Door:
             self._secret = "" if secret is None else secret.reveal()
         except SecretMissing as error:
             raise NotAllowed(str(error)) from None
+        now, print_ = self._clock(), hashlib.sha256(self._secret.encode()).digest()
+        known = self._refused
+        if known is not None and known[0] == print_ and now < known[1] <= now + LOG_IN_AGAIN:
+            raise NotAllowed(known[2])
         with explaining("connecting"):
             mailbox = Line()
+        try:
+            self._identify(mailbox, explaining)
+        except NotAllowed as error:
+            self._refused = (print_, now + LOG_IN_AGAIN, str(error))
+            raise
+        self._refused = None
+        return Box(mailbox, explaining)
+
+    def _identify(self, mailbox: BaseMailBox, explaining: Callable[[str], Any]) -> None:
+        settings = self._settings
         name = settings.username or settings.handle
         with explaining("LOGIN"):
             if settings.access_token is not None:
@@ -233,7 +256,6 @@ class Door:
                 mailbox.login(name, self._secret, initial_folder=None)
             else:
                 mailbox.login_utf8(name, self._secret, initial_folder=None)
-        return Box(mailbox, explaining)
 
     def _greeted(self) -> imaplib.IMAP4:
         settings = self._settings

@@ -207,8 +207,7 @@ def _whole(headers: Mapping[str, str], text: str, parts: Sequence[Part], *, firs
 
 def _name(part: Part) -> str:
     """What a file is called, else what it is."""
-    said = part.name.decode("utf-8", "replace") if part.name else ""
-    return _clean(decode(said))[:80] or part.type
+    return _clean(decode(part.name or ""))[:80] or part.type
 
 
 def _made_up_id(headers: Mapping[str, str], text: str) -> str:

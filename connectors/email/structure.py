@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 DEPTH_MAX = 100
 PARTS_MAX = 200
 NAME_LENGTH_MAX = 200
+PIECES_MAX = 20
 
 _TOKEN = re.compile(rb'\s*(?:([()])|"((?:[^"\\]|\\.)*+)"|([^\s()"\[]*\[[^\]]*\](?:<\d+>)?|[^\s()"]+))')
 _LITERAL = re.compile(rb"\{\d+\+?\}$")
@@ -36,7 +38,7 @@ class Part:
     charset: str
     encoding: str
     size: int
-    name: bytes | None
+    name: str | None
     attached: bool
 
 
@@ -139,7 +141,7 @@ def _part(number: str, node: list[Any]) -> Part:
     if isinstance(disposition, list) and disposition:
         kind = _word(disposition[0])
         more = _pairs(disposition[1] if len(disposition) > 1 else None)
-    name = more.get("filename", more.get("filename*", parameters.get("name", parameters.get("name*"))))
+    name = _file_name(more, "filename") or _file_name(parameters, "name")
     size = node[6]
     return Part(
         number=number,
@@ -147,11 +149,36 @@ def _part(number: str, node: list[Any]) -> Part:
         charset=_word(parameters.get("charset")),
         encoding=_word(node[5]),
         size=int(size) if isinstance(size, bytes) and _ATOM_NUMBER.fullmatch(size) else 0,
-        name=None if name is None else name[:NAME_LENGTH_MAX],
+        name=name,
         attached=kind == "attachment"
         or main not in ("text", "multipart")
         or (name is not None and kind != "inline"),
     )
+
+
+def _file_name(pairs: Mapping[str, bytes], key: str) -> str | None:
+    """A parameter's value as RFC 2231 writes it: plain, or with its charset and percent signs ("name*"), and
+    perhaps in pieces ("name*0*", "name*1*")."""
+    whole = pairs.get(key)
+    if whole is not None:
+        return whole[:NAME_LENGTH_MAX].decode("utf-8", "replace")
+    pieces = [pairs[f"{key}*"]] if f"{key}*" in pairs else []
+    for number in range(PIECES_MAX if not pieces else 0):
+        piece = pairs.get(f"{key}*{number}", pairs.get(f"{key}*{number}*"))
+        if piece is None:
+            break
+        pieces.append(piece)
+    if not pieces:
+        return None
+    said = b"".join(pieces)[: 3 * NAME_LENGTH_MAX]
+    charset, mark, rest = said.partition(b"'")
+    if not mark or b"'" not in rest:
+        return said.decode("utf-8", "replace")[:NAME_LENGTH_MAX]
+    raw = unquote_to_bytes(rest.partition(b"'")[2])
+    try:
+        return raw.decode(charset.decode("ascii", "replace") or "utf-8", "replace")[:NAME_LENGTH_MAX]
+    except (LookupError, ValueError, TypeError):
+        return raw.decode("utf-8", "replace")[:NAME_LENGTH_MAX]
 
 
 def _word(value: Any) -> str:
