@@ -8,7 +8,6 @@ Thunderbird put above what they quote.
 from __future__ import annotations
 
 import base64
-import binascii
 import quopri
 import re
 from html import unescape
@@ -57,10 +56,8 @@ def decoded(raw: bytes, encoding: str, charset: str) -> str:
     most, never the mail."""
     if encoding == "base64":
         letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
-        try:
-            raw = base64.b64decode(letters[: len(letters) // 4 * 4])
-        except binascii.Error:
-            raw = b""
+        whole = len(letters) - (len(letters) % 4 == 1)  # one letter alone says nothing
+        raw = base64.b64decode(letters[:whole] + b"=" * (-whole % 4))
     elif encoding == "quoted-printable":
         raw = quopri.decodestring(raw)
     if charset in ("", "us-ascii", "ascii", "utf-8", "utf8", "unknown-8bit"):

@@ -19,6 +19,7 @@ from simulator.world import FixedClock, Form, Person, Platform, World, Writing
 from wire.http import HttpOptions
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+TOKEN = "ya29.token-of-the-mailbox"
 HANDLE = "acmehelp@acme.example"
 
 
@@ -77,19 +78,19 @@ class Desk:
         url: str,
         clock: FixedClock,
         *,
-        password: str,
+        password: str | None,
         look_back: float = 86400,
         http: HttpOptions | None = None,
         **settings: Any,
     ) -> EmailConnector:
-        self.monkeypatch.setenv("MAIL_PASSWORD", password)
+        self.monkeypatch.setenv("MAIL_PASSWORD", password or TOKEN)
         at = urlsplit(url)
         given = {
             "handle": HANDLE,
             "host": at.hostname,
             "port": at.port,
             "security": "none",
-            "password": {"env": "MAIL_PASSWORD"},
+            "password" if password is not None else "access_token": {"env": "MAIL_PASSWORD"},
         }
         whole = Settings.model_validate(given | settings)
         return build(
