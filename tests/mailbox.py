@@ -93,14 +93,15 @@ class Mailbox:
     imaps_port: int = 0
 
     def put(
-        self, address: str, raw: bytes, at: datetime, folder: str = "INBOX", flags: str | None = None
+        self, address: str, *mails: bytes, at: datetime, folder: str = "INBOX", flags: str | None = None
     ) -> None:
-        """Put a mail into a folder as if it had come at that time; the folder is made where there is none."""
+        """Put mails into a folder as if they had come at that time; the folder is made where there is none."""
         with imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=START_SECONDS_MAX) as line:
             line.login(address, PASSWORD)
             line.create(f'"{folder}"')
-            done, said = line.append(f'"{folder}"', flags, at, raw)
-            assert done == "OK", said
+            for raw in mails:
+                done, said = line.append(f'"{folder}"', flags, at, raw)
+                assert done == "OK", said
 
     def destroy(self, address: str, folder: str) -> None:
         """Delete a folder with all that is in it."""

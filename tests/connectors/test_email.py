@@ -54,7 +54,7 @@ class Office:
         folder: str = "INBOX",
         **headers: str,
     ) -> None:
-        self.server.put(self.address, mail(id, text, **headers), at(ago), folder)
+        self.server.put(self.address, mail(id, text, **headers), at=at(ago), folder=folder)
 
 
 def at(ago: float) -> datetime:
@@ -186,7 +186,7 @@ def test_a_mail_without_an_id_keeps_the_one_that_it_is_given(office: Office) -> 
     """Filed elsewhere or numbered anew, it is the same mail; another one is another."""
     for folder, text in (("INBOX", "one"), ("Archive", "one"), ("INBOX", "two")):
         raw = b"\n".join(r for r in mail("x", text).split(b"\n") if not r.startswith(b"Message-ID"))
-        office.server.put(office.address, raw, at(60), folder)
+        office.server.put(office.address, raw, at=at(60), folder=folder)
     pages, _ = drain(office.connector(folders=["INBOX", "Archive"]), "inbox")
     found = [m for page in pages for m in page.messages]
     assert [m.text for m in found] == ["My order\n\none", "My order\n\ntwo"]
@@ -195,7 +195,7 @@ def test_a_mail_without_an_id_keeps_the_one_that_it_is_given(office: Office) -> 
 
 def test_drafts_are_no_answers(office: Office) -> None:
     """What was begun and not sent answers nobody."""
-    office.server.put(office.address, mail("d", "We will"), at(60), "Sent Items", r"(\Draft)")
+    office.server.put(office.address, mail("d", "We will"), at=at(60), folder="Sent Items", flags=r"(\Draft)")
     office.put("sent", folder="Sent Items")
     assert ids(drain(office.connector(), "sent")[0]) == ["sent"]
 
@@ -227,7 +227,7 @@ def test_attachments_are_named_and_never_fetched(office: Office) -> None:
     made.add_attachment(
         mail("inner", "forwarded"), maintype="application", subtype="pdf", filename="bill.pdf"
     )
-    office.server.put(office.address, made.as_bytes(), at(60))
+    office.server.put(office.address, made.as_bytes(), at=at(60))
     # So little is let through that fetching the photo would fail.
     (page,), _ = drain(office.connector(http=HttpOptions(body_bytes_max=100_000)), "inbox")
     (message,) = page.messages

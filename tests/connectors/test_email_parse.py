@@ -29,20 +29,19 @@ READER = Reader("acme", HANDLE, frozenset({HANDLE, "bo@acme.example"}), ours=Fal
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
-    """All fixtures, each delivered to a mailbox of its own and read from there."""
+    """All fixtures, delivered to one mailbox and read from there, one a page."""
     found: dict[str, Page] = {}
-    monkeypatch = pytest.MonkeyPatch()
-    with mailbox() as server:
+    with mailbox() as server, pytest.MonkeyPatch.context() as monkeypatch:
+        mails = [(FIXTURES / f"{name}.eml").read_bytes() for name in EXPECTED]
+        server.put(HANDLE, *mails, at=NOON - timedelta(minutes=1))
+        desk = Desk(tmp_path_factory.mktemp("state"), monkeypatch)
+        url = f"imap://127.0.0.1:{server.imap_port}"
+        given: dict[str, Any] = {"password": PASSWORD, "aliases": ["Bo@acme.example"], "page_size": 1}
+        connector = desk.connector(url, FixedClock(NOON), **given)
+        cursor = None
         for name in EXPECTED:
-            server.put(
-                f"{name}@acme.example", (FIXTURES / f"{name}.eml").read_bytes(), NOON - timedelta(minutes=1)
-            )
-            desk = Desk(tmp_path_factory.mktemp("state"), monkeypatch)
-            url = f"imap://127.0.0.1:{server.imap_port}"
-            given: dict[str, Any] = {"username": f"{name}@acme.example", "aliases": ["Bo@acme.example"]}
-            connector = desk.connector(url, FixedClock(NOON), password=PASSWORD, **given)
-            found[name] = connector.poll("inbox", None, 5)
-    monkeypatch.undo()
+            found[name] = connector.poll("inbox", cursor, 5)
+            cursor = found[name].cursor
     return found
 
 
