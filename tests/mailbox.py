@@ -95,7 +95,7 @@ class Mailbox:
     def put(
         self, address: str, *mails: bytes, at: datetime, folder: str = "INBOX", flags: str | None = None
     ) -> None:
-        """Put mails into a folder as if they had come at that time; the folder is made where there is none."""
+        """Put mails into a folder as if they had come at that time; which is made where there is none."""
         with imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=START_SECONDS_MAX) as line:
             line.login(address, PASSWORD)
             line.create(f'"{folder}"')
