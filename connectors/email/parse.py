@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.errors import HeaderParseError
 from email.header import decode_header
-from email.utils import getaddresses
 
 from connectors.email.structure import Part, Unreadable
 from rules.message import Author, Kind, Message
@@ -34,6 +33,10 @@ _NAME_LENGTH_MAX = 200
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,500})>")
 _UNFOLD = re.compile(r"\r?\n(?=[ \t])")
 _ADDRESS = re.compile(r"[^\s<>(),;:\"\x00-\x1f\x7f]{1,254}")
+_BARE = re.compile(r"[^\s@]+@[^\s@]+")
+_ADDRESS_TOKEN = re.compile(
+    r'"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\)|<[^<>]*+>|[,;]|[^",;()<>]++|.', re.DOTALL
+)
 _ROBOTS = re.compile(r"(?:mailer-daemon|postmaster|bounces?)(?:[@+-]|$)")
 _NO_REPLY = re.compile(r"(?:no|do-?not|not?)[._-]?reply")
 _AGAIN = re.compile(r"(?:\s*(?:re|aw|sv|antw|rv|res|odp)(?:\[\d+\])?:\s*)+", re.I)
@@ -139,12 +142,33 @@ def decode(value: str) -> str:
 
 
 def people(value: str) -> list[Person]:
-    """Whom a header names, at most 20."""
-    found = []
-    for name, address in getaddresses([value])[:_ADDRESSED_MAX]:
-        if _ADDRESS.fullmatch(address):
-            said = _clean(decode(name))[:_NAME_LENGTH_MAX]
-            found.append(Person(_clean(address).lower(), said or None))
+    """Whom a header names, at most 20 (RFC 5322, 3.4). A name that holds an unquoted comma stays one name,
+    and an address in quotes is part of a name."""
+    found: list[Person] = []
+    words: list[str] = []
+    address = ""
+    for token in (*_ADDRESS_TOKEN.findall(value), ","):
+        if token[0] == "<":
+            address = token[1:-1].strip()
+        elif token[0] == '"' and len(token) > 1:
+            words.append(re.sub(r"\\(.)", r"\1", token[1:-1]))
+        elif token not in (",", ";"):
+            words += token.split() if token[0] not in '(<>")' else ()
+        else:
+            if not address:
+                address = next((words.pop(n) for n, word in enumerate(words) if _BARE.fullmatch(word)), "")
+            if _ADDRESS.fullmatch(address):
+                name = _clean(decode(" ".join(words).replace(" ,", ",")))[:_NAME_LENGTH_MAX]
+                found.append(Person(_clean(address).lower(), name or None))
+            if address or token == ";":  # else the comma is part of a name
+                words, address = [], ""
+            elif token == ",":
+                words.append(",")
+        if len(found) == _ADDRESSED_MAX:
+            break
+    alone = [word for word in words if word != ","]
+    if not found and len(alone) == 1 and _ADDRESS.fullmatch(alone[0]):
+        found.append(Person(_clean(alone[0]).lower(), None))  # a user of the same machine: "MAILER-DAEMON"
     return found
 
 

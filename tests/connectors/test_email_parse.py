@@ -320,7 +320,26 @@ def test_a_cursor_is_read_or_refused(cursor: dict[str, Any]) -> None:
     assert Place.read(json.loads(json.dumps(place.written()))) == place
 
 
-def test_a_name_that_is_an_address_is_not_the_address() -> None:
-    """Who calls themselves by our address does not write from it."""
-    (eve,) = people('"acmehelp@acme.example" <EVE@evil.example>')
-    assert (eve.address, eve.name) == ("eve@evil.example", "acmehelp@acme.example")
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ('"acmehelp@acme.example" <EVE@evil.example>', [("eve@evil.example", "acmehelp@acme.example")]),
+        ('"<ann@mail.example>, x" <eve@evil.example>', [("eve@evil.example", "<ann@mail.example>, x")]),
+        ("Bee, Ann <ann@mail.example>", [("ann@mail.example", "Bee, Ann")]),
+        ("a@b.example, B <b@b.example>", [("a@b.example", None), ("b@b.example", "B")]),
+        ("ann@mail.example (Ann Bee)", [("ann@mail.example", None)]),
+        (r'"Ann \"the\" Bee" <ann@mail.example>', [("ann@mail.example", 'Ann "the" Bee')]),
+        ("=?utf-8?q?B=2C_Zo=C3=AB?= <zoe@mail.example>", [("zoe@mail.example", "B, Zoë")]),
+        ("undisclosed-recipients:;", []),
+        ("Team: a@b.example, c@d.example;", [("a@b.example", "Team:"), ("c@d.example", None)]),
+        ("MAILER-DAEMON", [("mailer-daemon", None)]),
+        ("Mail Delivery <MAILER-DAEMON>", [("mailer-daemon", "Mail Delivery")]),
+        ("<>", []),
+        ("nobody at all", []),
+        ('"unclosed <ann@mail.example>', [("ann@mail.example", "unclosed")]),
+        (", ".join(f"p{n}@x.example" for n in range(99)), [(f"p{n}@x.example", None) for n in range(20)]),
+    ],
+)
+def test_who_is_named_in_a_header(header: str, named: list[tuple[str, str | None]]) -> None:
+    """Whoever calls themselves by our address does not write from it; a comma costs nobody's complaint."""
+    assert [(person.address, person.name) for person in people(header)] == named
