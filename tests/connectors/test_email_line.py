@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import timedelta
@@ -38,7 +40,8 @@ WHOLE = (
 
 
 def says(answers: dict[bytes, bytes], greeting: bytes = GREETING) -> Script:
-    """A server that says these bytes to these commands ("TAG" is the command's own), and closes at others."""
+    """A server that says these bytes to these commands ("TAG" is the command's own), and closes at others,
+    and after an answer without a tag."""
 
     def script(line: Line) -> None:
         line.say(greeting)
@@ -50,6 +53,8 @@ def says(answers: dict[bytes, bytes], greeting: bytes = GREETING) -> Script:
             if said is None:
                 return
             line.say(said.replace(b"TAG", tag))
+            if b"TAG" not in said:
+                return
 
     return script
 
@@ -101,7 +106,7 @@ def test_each_refusal_says_what_can_be_done(
     """A person must act, or it goes through later, or it is no mail server: and no word of the password."""
     answers = {command: answer} if answer else {}
     with pytest.raises(expected) as told:
-        poll(says(answers), seconds=0.6)
+        poll(says(answers))
     assert PASSWORD not in str(told.value) + repr(told.value)
 
 
@@ -153,6 +158,13 @@ def test_a_server_that_trickles_is_left(poll: Callable[..., Any], stopwatch: Cal
     with pytest.raises(RetryAt, match="not done in time"):
         poll(lambda line: line.trickle(b"* OK " + b"x" * 1000), seconds=0.3)
     assert stopwatch() - began < 2
+
+
+def test_a_missing_extra_is_named(poll: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who installed without it reads what to install, and not a traceback."""
+    monkeypatch.setitem(sys.modules, "imap_tools.mailbox", None)
+    with pytest.raises(NotAllowed, match=re.escape("pip install 'response-monitor[email]'")):
+        poll(says({}))
 
 
 def test_a_line_without_tls_is_not_made_do_with(poll: Callable[..., Any]) -> None:
