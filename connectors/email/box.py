@@ -91,7 +91,7 @@ class Box:
             if folder.lower() in (flag.lower() for flag in one.flags):
                 return one.name
         raise NotAllowed(
-            f"no folder is marked {folder} on this server; name it in the settings, such as "
+            f"no folder is marked {folder} on this server; give its name instead, such as "
             'sent_folder = "Sent"'
         )
 

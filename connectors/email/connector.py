@@ -35,6 +35,10 @@ HEADER_BYTES_MAX = 16 * 1024
 TEXT_BYTES_MAX = 64 * 1024
 """So much of a mail's text is fetched at most, as it is encoded. Attachments never are."""
 
+TEXTS_MAX = 3
+"""So many parts of a mail are read: some programs begin a new one after each picture."""
+
+STUB_BYTES = 16
 LOOK_BACK = timedelta(days=30)
 
 CAPABILITIES = Capabilities(
@@ -53,14 +57,20 @@ _ASKED = f"(UID INTERNALDATE BODYSTRUCTURE {_HEADERS})"
 
 @dataclass(slots=True)
 class _Mail:
-    """A mail of a page: what the server says of it, and its text once that is fetched."""
+    """A mail of a page: what the server says of it, which parts hold its text, and what these say once they
+    are fetched, by their numbers."""
 
     uid: int
     at: datetime
     headers: Mapping[str, str]
     parts: list[Part]
-    text: Part | None
-    said: str = ""
+    texts: list[Part]
+    said: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """All of it, in the order of the mail."""
+        return "\n\n".join(words for part in self.texts if (words := self.said.get(part.number)))
 
 
 @dataclass(slots=True)
@@ -183,7 +193,7 @@ class EmailConnector:
         _fetch_texts(box, wanted)
         for mail in wanted:
             try:
-                message = message_of(mail.headers, mail.said, mail.parts, min(mail.at, now), reader)
+                message = message_of(mail.headers, mail.text, mail.parts, min(mail.at, now), reader)
             except Unreadable as error:
                 taken.rejected.append(Rejected(None, str(error)))
             else:
@@ -227,9 +237,13 @@ def _mail(said: Mapping[str, Any]) -> _Mail:
     parts = parts_of(said["BODYSTRUCTURE"])
     raw = next((value for name, value in said.items() if name.startswith("BODY[HEADER")), None)
     headers = read_headers(raw) if isinstance(raw, bytes) else {}
-    texts = [part for part in parts if not part.attached and part.type in ("text/plain", "text/html")]
-    plain = next((part for part in texts if part.type == "text/plain" and part.size > 0), None)
-    return _Mail(uid, at, headers, parts, plain or next(iter(texts), None))
+    plain, html = (
+        [part for part in parts if part.type == f"text/{kind}" and not part.attached and part.size]
+        for kind in ("plain", "html")
+    )
+    # A plain text of a few letters beside HTML is mostly one that says to look at the HTML, or nothing.
+    stub = html and sum(part.size for part in plain) < STUB_BYTES
+    return _Mail(uid, at, headers, parts, (html if stub else plain or html)[:TEXTS_MAX])
 
 
 def _uid(said: Mapping[str, Any]) -> int:
@@ -239,23 +253,24 @@ def _uid(said: Mapping[str, Any]) -> int:
 
 
 def _fetch_texts(box: Box, mails: Sequence[_Mail]) -> None:
-    """The beginning of each mail's text: one question for all mails that have it in the same place."""
-    places: dict[str, list[_Mail]] = {}
+    """The beginning of each mail's texts: one question for all mails that have one in the same place."""
+    places: dict[str, dict[int, tuple[_Mail, Part]]] = {}
     for mail in mails:
-        if mail.text is not None:
-            places.setdefault(mail.text.number, []).append(mail)
-    for number, some in places.items():
-        by_uid = {mail.uid: mail for mail in some}
+        for part in mail.texts:
+            places.setdefault(part.number, {})[mail.uid] = (mail, part)
+    for number, by_uid in places.items():
         pieces = box.fetch(sorted(by_uid), f"(UID BODY.PEEK[{number}]<0.{TEXT_BYTES_MAX}>)")
         for answer in answers(pieces):
             try:
                 said = read_fetch(answer)
             except Unreadable as error:
                 raise Malformed(f"the server gave a text that breaks off: {error}") from None
-            raw, found = said.get(f"BODY[{number}]<0>"), by_uid.get(_uid(said))
-            if found is not None and found.text is not None and isinstance(raw, bytes):
-                text = decoded(raw, found.text.encoding, found.text.charset)
-                found.said = own_words(from_html(text) if found.text.type == "text/html" else text)
+            raw = next((value for name, value in said.items() if name.startswith(f"BODY[{number}]")), None)
+            found = by_uid.get(_uid(said))
+            if found is not None and isinstance(raw, bytes):
+                of, part = found
+                text = decoded(raw, part.encoding, part.charset)
+                of.said[number] = own_words(from_html(text) if part.type == "text/html" else text)
 
 
 def _streams(settings: Settings) -> dict[str, Stream]:

@@ -150,9 +150,8 @@ def _part(number: str, node: list[Any]) -> Part:
         encoding=_word(node[5]),
         size=int(size) if isinstance(size, bytes) and _ATOM_NUMBER.fullmatch(size) else 0,
         name=name,
-        attached=kind == "attachment"
-        or main not in ("text", "multipart")
-        or (name is not None and kind != "inline"),
+        # A text with a name is a file, unless it is all there is or stands first.
+        attached=kind == "attachment" or main != "text" or (name is not None and number != "1"),
     )
 
 
