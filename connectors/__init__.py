@@ -19,6 +19,7 @@ REGISTRY: dict[str, str] = {
     "reddit": "connectors.reddit",
     "bluesky": "connectors.bluesky",
     "mastodon": "connectors.mastodon",
+    "email": "connectors.email",
     "webhook": "connectors.webhook",
 }
 """Ours: name in the config → module. Each module has `Settings` (a pydantic model that keeps

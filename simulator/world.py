@@ -24,6 +24,7 @@ class Platform(StrEnum):
     REDDIT = "reddit"
     BLUESKY = "bluesky"
     MASTODON = "mastodon"
+    EMAIL = "email"
 
 
 class Form(StrEnum):
@@ -75,7 +76,7 @@ class FixedClock(Clock):
 @dataclass(frozen=True, slots=True)
 class Person:
     """Somebody with an account on one platform. `id` is digits on X, base 36 on Reddit (without t2_),
-    a DID on Bluesky.
+    a DID on Bluesky, the address by email.
 
     `brand` names the brand whose account this is (None: a customer). `automated`: a bot writes as it.
     """

@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
@@ -30,15 +31,16 @@ STARTS_MAX = 3
 PASSWORD = "imap-password"
 NOBODY = "nobody"
 
-_CONFIG = """
+_CONFIG = r"""
 base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/log
 mail_location = maildir:{folder}/mail/%u
 protocols = imap lmtp
 listen = 127.0.0.1
-ssl = no
+{tls}
 disable_plaintext_auth = no
+auth_failure_delay = 0
 default_internal_user = {user}
 default_internal_group = {group}
 default_login_user = {user}
@@ -52,8 +54,18 @@ userdb {{
   driver = static
   args = uid={user} gid={group} home={folder}/mail/%u allow_all_users=yes
 }}
+namespace inbox {{
+  inbox = yes
+  mailbox "Sent Items" {{
+    auto = create
+    special_use = \Sent
+  }}
+}}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   chroot =
@@ -61,7 +73,7 @@ service imap-login {{
     port = {imap}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {imaps}
   }}
 }}
 service lmtp {{
@@ -74,10 +86,37 @@ service lmtp {{
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """The server. Every address has a mailbox, with the same password."""
+    """The server. Every address has a mailbox, with the same password. `imaps_port` is 0 without TLS."""
 
     imap_port: int
     lmtp_port: int
+    imaps_port: int = 0
+
+    def put(
+        self, address: str, *mails: bytes, at: datetime, folder: str = "INBOX", flags: str | None = None
+    ) -> None:
+        """Put mails into a folder as if they had come at that time; which is made where there is none."""
+        with imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=START_SECONDS_MAX) as line:
+            line.login(address, PASSWORD)
+            line.create(f'"{folder}"')
+            for raw in mails:
+                done, said = line.append(f'"{folder}"', flags, at, raw)
+                assert done == "OK", said
+
+    def destroy(self, address: str, folder: str) -> None:
+        """Delete a folder with all that is in it."""
+        with imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=START_SECONDS_MAX) as line:
+            line.login(address, PASSWORD)
+            done, said = line.delete(f'"{folder}"')
+            assert done == "OK", said
+
+    def flags(self, address: str, folder: str = "INBOX") -> list[bytes]:
+        """The flags of each mail in a folder."""
+        with imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=START_SECONDS_MAX) as line:
+            line.login(address, PASSWORD)
+            line.select(f'"{folder}"', readonly=True)
+            _, found = line.fetch("1:*", "(FLAGS)")
+            return [b" ".join(imaplib.ParseFlags(row)) for row in found if isinstance(row, bytes)]
 
     @contextlib.contextmanager
     def inbox(self, address: str) -> Iterator[imaplib.IMAP4]:
@@ -120,14 +159,15 @@ def _top(said: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def mailbox() -> Iterator[Mailbox]:
-    """The server, started; skips the test where dovecot is missing (see `needs`)."""
+def mailbox(papers: Path | None = None) -> Iterator[Mailbox]:
+    """The server, started; skips the test where dovecot is missing (see `needs`). `papers`: a folder with the
+    cert.pem and key.pem that it shows, where it is to speak TLS."""
     program = needs("dovecot")
     needs("/usr/lib/dovecot/lmtp")
     # Not below pytest's own folder, which is root's alone where root tests.
     folder = Path(tempfile.mkdtemp(prefix="mailbox-"))
     try:
-        server, made = _start(program, folder)
+        server, made = _start(program, folder, papers)
         try:
             yield made
         finally:
@@ -136,7 +176,7 @@ def mailbox() -> Iterator[Mailbox]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(program: str, folder: Path) -> tuple[subprocess.Popen[bytes], Mailbox]:
+def _start(program: str, folder: Path, papers: Path | None) -> tuple[subprocess.Popen[bytes], Mailbox]:
     """The server on two free ports: on others, where somebody took one of them meanwhile."""
     user = NOBODY if os.geteuid() == 0 else getpass.getuser()
     known = pwd.getpwnam(user)
@@ -148,10 +188,17 @@ def _start(program: str, folder: Path) -> tuple[subprocess.Popen[bytes], Mailbox
         shutil.chown(folder, user, group)
         shutil.chown(config, user, group)
         as_user = {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": []}
+    tls = "ssl = no"
+    if papers is not None:
+        tls = f"ssl = yes\nssl_cert = <{folder / 'cert.pem'}\nssl_key = <{folder / 'key.pem'}"
+        for name in ("key.pem", "cert.pem"):
+            shutil.copy(papers / name, folder / name)
+            shutil.chown(folder / name, user, group)
     for attempt in range(STARTS_MAX):
-        made = Mailbox(_free_port(), _free_port())
-        ports = {"imap": made.imap_port, "lmtp": made.lmtp_port}
-        config.write_text(_CONFIG.format(folder=folder, user=user, group=group, password=PASSWORD, **ports))
+        made = Mailbox(_free_port(), _free_port(), _free_port() if papers is not None else 0)
+        ports = {"imap": made.imap_port, "lmtp": made.lmtp_port, "imaps": made.imaps_port}
+        whole = {"folder": folder, "user": user, "group": group, "password": PASSWORD, "tls": tls}
+        config.write_text(_CONFIG.format(**whole, **ports))
         server = subprocess.Popen([program, "-F", "-c", str(config)], stderr=subprocess.DEVNULL, **as_user)
         try:
             _wait(server, made, folder / "log")

@@ -108,6 +108,7 @@ def test_every_example_in_the_template_is_valid(tmp_path: Path) -> None:
     assert {key: message.split(":")[0].split(",")[0] for key, message in said.items()} == {
         "brands.acme.x[0]": "more than one set of credentials",
         "brands.acme.reddit[0]": "set exactly one of password and refresh_token",
+        "brands.acme.email[0]": "expected one of password and access_token",
         "channels.care-slack": "expected either webhook_url",
         "channels.alertmanager": "expected either bearer_token",
     }
