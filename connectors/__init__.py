@@ -21,6 +21,7 @@ REGISTRY: dict[str, str] = {
     "mastodon": "connectors.mastodon",
     "email": "connectors.email",
     "webhook": "connectors.webhook",
+    "chatwoot": "connectors.chatwoot",
 }
 """Ours: name in the config → module. Each module has `Settings` (a pydantic model that keeps
 `contract.AccountSettings`), `CAPABILITIES` and `build(settings, surroundings) -> Connector`."""

@@ -27,6 +27,7 @@ from monitor.web.app import WebState, make_app
 from rules.message import Message
 from simulator.serve import Served
 from simulator.world import FixedClock
+from tests.connectors.chatwoot_support import ChatwootBench
 from tests.connectors.webhook_support import WebhookBench
 from tests.monitor.build import House, house
 from tests.monitor.test_workers import core_of
@@ -48,7 +49,10 @@ class PushBench(Protocol):
     def of(self, body: bytes) -> Delivery: ...
 
 
-BENCHES: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {"webhook": WebhookBench}
+BENCHES: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {
+    "webhook": WebhookBench,
+    "chatwoot": ChatwootBench,
+}
 
 
 @pytest.fixture(params=sorted(BENCHES))
