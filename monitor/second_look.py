@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import connectors
 from monitor.config import STAGES, Config
 from monitor.who import ON_CALL, hidden_routes, untaken
 from wire.secret import Secret
@@ -15,6 +16,11 @@ def second_look(config: Config, own_targets: bool, secrets: Iterable[tuple[str, 
     those of the config with their places."""
     if config.web.enabled and config.web.is_public:
         yield f"web.listen: others can reach {config.web.listen}, and there is no password on it"
+    if not config.web.enabled:
+        for account in config.accounts():
+            can = connectors.load(account.connector).CAPABILITIES
+            if can.pushed and not can.polled:
+                yield f"{account.key}: web.enabled is false, so nothing can be handed over, and it hears nothing"
     for name in config.brands:
         if name not in {a.brand for a in config.all_accounts}:
             yield f"brands.{name}: has no account, so nothing will be read for it"

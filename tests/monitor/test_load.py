@@ -563,3 +563,13 @@ operators = ["U0ANA", "U0BO"]
         "channels.night.operators: not those of lead, which has the same app and hears for it",
     )
     assert load(tmp_path, SMALL + others.replace("T_APP", "T_OTHER", 1)).warnings == ()
+
+
+def test_an_account_that_can_hear_nothing_is_told_of(tmp_path: Path) -> None:
+    """What is only handed over needs the web server: a config without it is right, and hears nothing."""
+    hook = '[[brands.acme.webhook]]\nhandle = "shop"\nsigning_secrets = [{ env = "T_HOOK" }]\n'
+    assert load(tmp_path, SMALL + hook).warnings == ()
+    (warning,) = load(tmp_path, SMALL + hook + "[web]\nenabled = false\n").warnings
+    assert warning == (
+        "brands.acme.webhook[0]: web.enabled is false, so nothing can be handed over, and it hears nothing"
+    )
