@@ -20,6 +20,7 @@ REGISTRY: dict[str, str] = {
     "bluesky": "connectors.bluesky",
     "mastodon": "connectors.mastodon",
     "email": "connectors.email",
+    "app_store": "connectors.app_store",
     "webhook": "connectors.webhook",
     "chatwoot": "connectors.chatwoot",
 }

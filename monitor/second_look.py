@@ -20,7 +20,7 @@ def second_look(config: Config, own_targets: bool, secrets: Iterable[tuple[str, 
         for account in config.accounts():
             can = connectors.load(account.connector).CAPABILITIES
             if can.pushed and not can.polled:
-                yield f"{account.key}: web.enabled is false, so nothing can be handed over, and it hears nothing"
+                yield f"{account.key}: web.enabled is false, so nothing can be handed over: it hears nothing"
     for name in config.brands:
         if name not in {a.brand for a in config.all_accounts}:
             yield f"brands.{name}: has no account, so nothing will be read for it"

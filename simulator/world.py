@@ -25,6 +25,7 @@ class Platform(StrEnum):
     BLUESKY = "bluesky"
     MASTODON = "mastodon"
     EMAIL = "email"
+    APP_STORE = "app_store"
 
 
 class Form(StrEnum):

@@ -86,7 +86,8 @@ def parse_notifications(body: Any, reader: Reader, now: datetime) -> Body:
     """What app.bsky.notification.listNotifications shows. Raises Malformed."""
 
     def one(entry: Mapping[str, Any]) -> tuple[Row, Message | None]:
-        if entry.get("reason") not in _TOLD:
+        reason = entry.get("reason")
+        if type(reason) is not str or reason not in _TOLD:
             uri, at = entry.get("uri"), _time(entry.get("indexedAt"))
             return _row(uri, at, now), None
         return _post(entry, reader, now)

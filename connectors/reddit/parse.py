@@ -36,7 +36,6 @@ _MENTION = re.compile(r"(?<![\w/-])/?u/((?:[A-Za-z0-9-]|\\?_){3,20})(?![\w-])")
 _DELETED = frozenset(("[deleted]", "[removed]", "[ removed by reddit ]", "[deleted by user]"))
 _AUTOMATED = frozenset(("automoderator", "reddit"))
 _KINDS: Mapping[str, Kind] = {"t1": Kind.COMMENT, "t3": Kind.POST, "t4": Kind.DM}
-_REPLIES = frozenset(("comment_reply", "post_reply"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,7 @@ def _addressed(kind: Kind, data: Mapping[str, Any]) -> tuple[str, ...]:
     if kind is Kind.POST:
         return ()
     to: Any = None
-    if kind is Kind.DM or data.get("type") in _REPLIES:
+    if kind is Kind.DM or data.get("type") in ("comment_reply", "post_reply"):
         to = data.get("dest")
     elif data.get("parent_id") == data.get("link_id"):
         to = data.get("link_author")

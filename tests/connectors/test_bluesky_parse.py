@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.bluesky.parse import (
@@ -236,6 +236,7 @@ PARSERS: dict[str, Parse] = {
 }
 
 
+@example("notifications", [{"reason": {}}], None)
 @given(st.sampled_from(sorted(PARSERS)), ENTRIES, anything)
 def test_no_body_at_all_breaks_the_reading(name: str, entries: list[Any], token: Any) -> None:
     """Whatever a server sends, it is messages, rejections or Malformed, and each message can be stored."""

@@ -571,5 +571,5 @@ def test_an_account_that_can_hear_nothing_is_told_of(tmp_path: Path) -> None:
     assert load(tmp_path, SMALL + hook).warnings == ()
     (warning,) = load(tmp_path, SMALL + hook + "[web]\nenabled = false\n").warnings
     assert warning == (
-        "brands.acme.webhook[0]: web.enabled is false, so nothing can be handed over, and it hears nothing"
+        "brands.acme.webhook[0]: web.enabled is false, so nothing can be handed over: it hears nothing"
     )
