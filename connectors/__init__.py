@@ -21,6 +21,7 @@ REGISTRY: dict[str, str] = {
     "mastodon": "connectors.mastodon",
     "email": "connectors.email",
     "app_store": "connectors.app_store",
+    "google_play": "connectors.google_play",
     "webhook": "connectors.webhook",
     "chatwoot": "connectors.chatwoot",
 }

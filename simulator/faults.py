@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from simulator.world import Clock
 
 LOG_MAX = 10_000
-_NAMED_LISTS = ("notifications", "posts", "feed", "messages", "logs")
+_NAMED_LISTS = ("notifications", "posts", "feed", "messages", "logs", "reviews")
 _HTML = b"<html><body><h1>We are over capacity</h1></body></html>"
 
 

@@ -26,6 +26,7 @@ class Platform(StrEnum):
     MASTODON = "mastodon"
     EMAIL = "email"
     APP_STORE = "app_store"
+    GOOGLE_PLAY = "google_play"
 
 
 class Form(StrEnum):

@@ -25,6 +25,7 @@ from tests.connectors import (
     app_store_support,
     bluesky_support,
     email_support,
+    google_play_support,
     mastodon_support,
     reddit_support,
     x_support,
@@ -118,6 +119,7 @@ BENCHES: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {
     "mastodon": mastodon_support.MastodonBench,
     "email": email_support.EmailBench,
     "app_store": app_store_support.AppStoreBench,
+    "google_play": google_play_support.GooglePlayBench,
 }
 
 
