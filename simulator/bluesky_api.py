@@ -323,6 +323,24 @@ def _by_uri(asked: _Asked) -> _Thing:
     return {"posts": [_view(asked.server, shown[uri]) for uri in uris if uri in shown]}
 
 
+def _thread(asked: _Asked) -> _Thing:
+    """A post with all that stands below it."""
+    shown = asked.server.posts(lambda w: True)
+    root = next((w for w in shown if _uri(w) == asked.one("uri")), None)
+    if root is None:
+        raise _Problem(400, "NotFound", f"Post not found: {asked.one('uri')}")
+
+    def node(writing: Writing, depth: int) -> _Thing:
+        below = [w for w in shown if w.parent == writing.id] if depth else []
+        return {
+            "$type": "app.bsky.feed.defs#threadViewPost",
+            "post": _view(asked.server, writing),
+            "replies": [node(w, depth - 1) for w in below],
+        }
+
+    return {"thread": node(root, int(asked.one("depth") or "6"))}
+
+
 def _posts(
     asked: _Asked, name: str, wanted: Callable[[Writing], bool], shape: Callable[[Writing], _Thing]
 ) -> _Thing:
@@ -348,7 +366,7 @@ def _view(server: _Server, writing: Writing) -> _Thing:
         "cid": _cid(writing),
         "author": _profile(writing.author),
         "record": _record(server, writing),
-        "replyCount": 0,
+        "replyCount": len(server.posts(lambda w: w.parent == writing.id)),
         "repostCount": writing.reposts,
         "likeCount": writing.likes,
         "quoteCount": 0,
@@ -526,6 +544,7 @@ _QUERIES: Mapping[str, _Answer] = {
     "app.bsky.feed.searchPosts": _search,
     "app.bsky.feed.getAuthorFeed": _author_feed,
     "app.bsky.feed.getPosts": _by_uri,
+    "app.bsky.feed.getPostThread": _thread,
     "chat.bsky.convo.listConvos": _convos,
     "chat.bsky.convo.getMessages": _messages,
     "chat.bsky.convo.getLog": _log,

@@ -24,7 +24,9 @@ from connectors.bluesky.parse import (
     parse_notifications,
     parse_posts,
     parse_talks,
+    parse_thread,
     phrases,
+    reply_counts,
 )
 from connectors.bluesky.settings import Settings
 from connectors.contract import (
@@ -45,6 +47,10 @@ PAGE_SIZE = 100
 LOOK_UP_MAX = 100
 LOOK_UP_STEP = 25
 """The lexicon of app.bsky.feed.getPosts: so many URIs a request."""
+
+THREADS_MAX = 10
+THREAD_DEPTH = 10
+"""In a look-up so many threads are read, so deep: each is a request of its own."""
 
 QUERY_LENGTH_MAX = 300
 KEYWORDS_MAX = 20
@@ -134,8 +140,9 @@ class BlueskyConnector:
             return self._poll_list(stream, cursor, now)
 
     def look_up(self, ids: Sequence[str], time_limit: float) -> Page:
-        """Which of those posts are still there, and which are gone. Posts on Bluesky are not edited, and
-        direct messages are skipped: what was sent to us stays. Raises wire.errors."""
+        """Which of those posts are still there, and which are gone; and the answers below them, since
+        notifications get lost. Posts on Bluesky are not edited, and direct messages are skipped: what was
+        sent to us stays. Raises wire.errors."""
         wanted = [i for i in dict.fromkeys(ids) if i.startswith("at:")]
         if len(wanted) > LOOK_UP_MAX:
             raise Refused(f"at most {LOOK_UP_MAX} posts can be looked up at once, not {len(wanted)}")
@@ -151,10 +158,13 @@ class BlueskyConnector:
                 asked = wanted[start : start + LOOK_UP_STEP]
                 raw = self._api.get("app.bsky.feed.getPosts", "posts by URI", {"uris": asked})
                 body = parse_posts(raw, reader, now)
-                found += body.messages
+                found += [m for m in body.messages if m.id in wanted]
                 seen |= {row.id for row in body.rows}
+                answered = [uri for uri, count in reply_counts(raw).items() if count > 0 and uri in wanted]
+                for uri in answered[:THREADS_MAX]:
+                    found += self._below(uri, reader, now)
         return Page(
-            messages=_each_once(m for m in found if m.id in wanted),
+            messages=_each_once(found),
             cursor={},
             gone=tuple(Gone(id, now) for id in wanted if id not in seen),
             budgets=self._api.budgets,
@@ -164,6 +174,15 @@ class BlueskyConnector:
     def close(self) -> None:
         """Give back the sockets."""
         self._api.close()
+
+    def _below(self, uri: str, reader: Reader, now: datetime) -> list[Message]:
+        """What the brand said below a post, and what was said there to it."""
+        asked = {"uri": uri, "depth": THREAD_DEPTH, "parentHeight": 0}
+        try:
+            raw = self._api.get("app.bsky.feed.getPostThread", "a thread", asked)
+        except Refused:
+            return []  # it went between two questions
+        return parse_thread(raw, reader, now).messages
 
     def _reader(self) -> Reader:
         me, around, handle = self._api.session(), self._around, self._settings.handle

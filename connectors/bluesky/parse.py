@@ -21,6 +21,9 @@ from wire.errors import Malformed
 
 SITE = "https://bsky.app"
 EXCERPT_MAX = 500
+THREAD_MAX = 1000
+"""So many posts of a thread are read at most."""
+
 POST = "app.bsky.feed.post"
 _ADDRESSED_MAX = 20
 _LENGTH_MAX = 1000
@@ -98,6 +101,40 @@ def parse_notifications(body: Any, reader: Reader, now: datetime) -> Body:
 def parse_posts(body: Any, reader: Reader, now: datetime) -> Body:
     """What app.bsky.feed.searchPosts and getPosts show. Raises Malformed."""
     return _read(body, "posts", lambda entry: _post(entry, reader, now))
+
+
+def parse_thread(body: Any, reader: Reader, now: datetime) -> Body:
+    """What stands below a post, as app.bsky.feed.getPostThread shows it: the brand's own words, and what is
+    written to the account. Others talk there among themselves. Raises Malformed."""
+    root = body.get("thread") if type(body) is dict else None
+    if type(root) is not dict:
+        raise Malformed("Bluesky gave something that is no thread")
+    found, waiting = Body(), [root]
+    while waiting and len(found.rows) < THREAD_MAX:
+        node = waiting.pop()
+        replies = node.get("replies")
+        waiting += [each for each in (replies if type(replies) is list else ()) if type(each) is dict]
+        post = node.get("post")
+        if node is root or type(post) is not dict:
+            continue
+        try:
+            row, message = _post(post, reader, now)
+        except _Unreadable:
+            continue  # a blocked or deleted one, or nonsense: a list will tell of it
+        found.rows.append(row)
+        if message.author.brand or reader.me in message.to:
+            found.messages.append(message)
+    return found
+
+
+def reply_counts(body: Any) -> dict[str, int]:
+    """How many replies each post has, by its URI, as getPosts shows them."""
+    posts = body.get("posts") if type(body) is dict else None
+    return {
+        post["uri"]: post["replyCount"]
+        for post in (posts if type(posts) is list else ())
+        if type(post) is dict and type(post.get("uri")) is str and type(post.get("replyCount")) is int
+    }
 
 
 def parse_feed(body: Any, reader: Reader, now: datetime) -> Body:

@@ -11,6 +11,7 @@ import pytest
 from connectors.bluesky import BlueskyConnector
 from connectors.bluesky.connector import search_query
 from rules.message import Kind
+from simulator.faults import Fault, FaultKind, Faults
 from simulator.world import Writing
 from tests.connectors.bluesky_support import HANDLE, Desk, Town, drain, texts, uri
 from wire.errors import Refused
@@ -247,3 +248,33 @@ def test_keywords_that_cannot_be_searched_for_are_named(town: Town, make: Make) 
         make("http://127.0.0.1:9", keywords=("k" * 301,))
     with pytest.raises(Refused, match="too many"):
         make("http://127.0.0.1:9", keywords=tuple(f"word {n}" for n in range(21)))
+
+
+def test_a_look_up_finds_answers_that_no_list_told_of(
+    town: Town, make: Callable[..., BlueskyConnector]
+) -> None:
+    """A colleague's answer, or a customer's next word, whose notification was lost is below the post that
+    waits; what others say to each other there is not ours."""
+    asked = town.post(town.ann, f"@{HANDLE} my kettle leaks", ago=600)
+    answered = town.post(town.hq, "on it", ago=300, parent=asked)
+    again = town.post(town.ann, "thank you?", ago=200, parent=answered)
+    town.post(town.bo, "same here", ago=250, parent=asked)
+    mine = town.post(town.help, "it is on its way", ago=100, parent=again)
+    to_me = town.post(town.ann, "still nothing", ago=50, parent=mine)
+    with town.served(lost=[to_me.id]) as url:
+        page = make(url).look_up([uri(asked)], 5)
+    assert {m.id for m in page.messages} == {uri(w) for w in (asked, answered, mine, to_me)}
+    assert {m.conversation for m in page.messages} == {uri(asked)}
+
+
+def test_a_thread_that_goes_between_two_questions_is_no_failure(
+    town: Town, make: Callable[..., BlueskyConnector]
+) -> None:
+    """The post is looked up all the same."""
+    asked = town.post(town.ann, f"@{HANDLE} hello?", ago=600)
+    town.post(town.help, "yes", ago=300, parent=asked)
+    faults = Faults(town.clock)
+    faults.once("getPostThread", Fault(FaultKind.ERROR, status=400))
+    with town.served(faults=faults) as url:
+        page = make(url).look_up([uri(asked)], 5)
+    assert [m.id for m in page.messages] == [uri(asked)] and not page.gone
