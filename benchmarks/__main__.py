@@ -13,6 +13,7 @@ from benchmarks.folding import folding_cases, replaying
 from benchmarks.idle import idle_daemon
 from benchmarks.ingesting import full_path, long_thread
 from benchmarks.outbox import outbox_throughput
+from benchmarks.parsing import parsing
 from benchmarks.real_threads import real_threads
 
 ALL: dict[str, Callable[[], dict[str, Any]]] = {
@@ -24,6 +25,7 @@ ALL: dict[str, Callable[[], dict[str, Any]]] = {
     "due_check": due_check,
     "due_to_post": due_to_post,
     "outbox": outbox_throughput,
+    "parsing": parsing,
     "idle": idle_daemon,
 }
 
