@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from alerts.contract import Asked, Deed, Press, WaitingLine
 from monitor.act import NoSuchCase, act, find_case
@@ -17,6 +17,7 @@ from monitor.showing import showing_on
 from monitor.store.database import StoreError
 from monitor.store.store import Store
 from monitor.telling import make_line, outcome_of
+from rules.alert import StormCase
 from rules.case import Action, Case, Word
 from rules.decisions import running_clocks
 from wire.durations import say_duration
@@ -87,24 +88,25 @@ class CareDesk:
     def _waiting(self, store: Store) -> list[WaitingLine]:
         now = self._clock.now()
         showing = showing_on(self._core.policy, self._channel)
-        lines = []
-        for row in store.cases.waiting(LINES_MAX):
-            line = make_line(store, row.scope, row.case, showing)
-            kind = "public" if row.case.public else "private"
-            standing = f"waits {say_duration((now - line.waiting_since).total_seconds())}"
-            if line.due_at is not None:
-                left = (line.due_at - now).total_seconds()
-                standing += f", {say_duration(abs(left))} {'left' if left >= 0 else 'late'}"
-            lines.append(
-                WaitingLine(
-                    case_id=line.case_id,
-                    customer=line.customer,
-                    place=f"{line.connector}, {kind}",
-                    standing=standing,
-                    url=line.url,
-                )
-            )
-        return lines
+        return [
+            waiting_line(make_line(store, row.scope, row.case, showing), row.case.public, now)
+            for row in store.cases.waiting(LINES_MAX)
+        ]
+
+
+def waiting_line(line: StormCase, public: bool, now: datetime) -> WaitingLine:
+    """A case that waits as somebody reads it who asks who waits."""
+    standing = f"waits {say_duration((now - line.waiting_since).total_seconds())}"
+    if line.due_at is not None:
+        left = (line.due_at - now).total_seconds()
+        standing += f", {say_duration(abs(left))} {'left' if left >= 0 else 'late'}"
+    return WaitingLine(
+        case_id=line.case_id,
+        customer=line.customer,
+        place=f"{line.connector}, {'public' if public else 'private'}",
+        standing=standing,
+        url=line.url,
+    )
 
 
 def _done(case: Case, word: Word, who: str, snooze_seconds: float | None) -> str:

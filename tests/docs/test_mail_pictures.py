@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from docs.pictures.draw_mails import WIDTHS, digest, facts, measure, pages, pictures
+from docs.pictures.browser import Picture, digest, measure
+from docs.pictures.draw_mails import WIDTHS, facts, pages, pictures
 from rules.alert import Stage
 from simulator.mail import MailSink
 from simulator.world import FixedClock
@@ -21,14 +21,14 @@ LONG = "Donaudampfschifffahrtsgesellschaftskapitän" * 8
 WIDE = "W" * 400
 
 
-@pytest.mark.parametrize(("path", "name", "page", "width"), pictures(), ids=lambda v: getattr(v, "stem", ""))
-def test_the_picture_shows_the_mail_of_this_version(path: Path, name: str, page: str, width: int) -> None:
+@pytest.mark.parametrize("picture", pictures(), ids=lambda picture: picture.name)
+def test_the_picture_shows_the_mail_of_this_version(picture: Picture) -> None:
     """Who looks at the documentation sees what will be in the mailbox. To draw the pictures anew:
     python -m docs.pictures.draw_mails"""
-    png = path.read_bytes()
+    png = picture.path.read_bytes()
     assert png.startswith(b"\x89PNG\r\n") and len(png) <= SIZE_BYTES_MAX
-    assert struct.unpack(">I", png[16:20])[0] == width
-    assert b"tEXtSource\0" + digest(page).encode("ascii") in png
+    assert struct.unpack(">I", png[16:20])[0] == picture.width
+    assert b"tEXtSource\0" + digest(picture.page).encode("ascii") in png
 
 
 def _hostile_pages() -> dict[str, str]:
