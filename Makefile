@@ -35,8 +35,9 @@ format: $(STAMP) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## measured ratios, as a table
+bench: $(STAMP) ## measured ratios, as a table; without ARGS also the soak of 10,000 alerts
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m pytest -m acceptance -n 0 -v tests/acceptance/test_soak.py)
 
 clean: ## forget the set-up
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
